@@ -1,0 +1,110 @@
+/**
+ * CloudEvents 1.0 on Kafka in binary mode: attributes are record headers with the prefix `ce_`,
+ * the value is the data. Header names are ours to extend, see docs/design.md.
+ */
+
+import { categories } from "./envelope.ts";
+import type { Category, Envelope, EventHeaders } from "./envelope.ts";
+import { fault } from "./fault.ts";
+import type { Header, KafkaRecord } from "./ports.ts";
+
+/** Ends in `/type/version`; that is where a reader takes the version from. */
+export const dataschemaOf = (type: string, version: number): string =>
+  `outrider:schemas/${type}/${version}`;
+
+/**
+ * The headers that differ from event to event and have no column of their own in the outbox. The
+ * rest (`ce_id`, `ce_type`, `ce_subject`, `ce_dataschema`, `ce_sequence`) follows from columns.
+ */
+export const rowHeaders = (event: Envelope): Record<string, string> => ({
+  ce_source: event.source,
+  ce_category: event.category,
+  ce_time: event.occurredAt,
+  "content-type": "application/json",
+  ...(event.headers.correlationId && { ce_correlationid: event.headers.correlationId }),
+  ...(event.headers.causationId && { ce_causationid: event.headers.causationId }),
+  ...(event.headers.tenant && { ce_tenant: event.headers.tenant }),
+  ...(event.headers.traceparent && { traceparent: event.headers.traceparent }),
+});
+
+const text = new TextDecoder("utf-8", { fatal: true });
+const lenient = new TextDecoder();
+
+/** All headers as text, the last one winning; throws `undecodable` where one is not UTF-8. */
+export const headerTexts = (headers: readonly Header[]): Record<string, string> => {
+  const texts: Record<string, string> = {};
+  for (const header of headers) {
+    for (const name in header) texts[name] = decodeText(header[name] ?? new Uint8Array(), name);
+  }
+  return texts;
+};
+
+/**
+ * Reads a record's attributes and JSON data, without a schema. `id` is as it stands in `ce_id`: it
+ * need not be a UUID when the event is foreign. A null key becomes the id.
+ * Throws `undecodable`.
+ */
+export const decodeRecord = (record: KafkaRecord): Envelope => {
+  const headers = headerTexts(record.headers);
+  const { ce_id: id, ce_type: type, ce_source: source, ce_time: time } = headers;
+  if (!id || !type || !source) {
+    throw fault("undecodable", "The record lacks ce_id, ce_type or ce_source");
+  }
+  return {
+    id,
+    type,
+    version: versionOf(headers.ce_dataschema),
+    source,
+    category: categoryOf(headers.ce_category),
+    key: record.key ? decodeText(record.key, "key") : id,
+    occurredAt: time ?? new Date(record.timestampMs).toISOString(),
+    data: decodeJson(record.value),
+    headers: chainOf(headers),
+    ...(headers.ce_sequence !== undefined && { sequence: Number(headers.ce_sequence) }),
+  };
+};
+
+/** Type and version alone; undefined when the headers do not tell them. */
+export const readType = (
+  headers: readonly Header[],
+): Readonly<{ type: string; version: number }> | undefined => {
+  let type: string | undefined;
+  let dataschema: string | undefined;
+  for (const header of headers) {
+    if (header.ce_type) type = lenient.decode(header.ce_type);
+    if (header.ce_dataschema) dataschema = lenient.decode(header.ce_dataschema);
+  }
+  return type === undefined ? undefined : { type, version: versionOf(dataschema) };
+};
+
+const chainOf = (headers: Record<string, string>): EventHeaders => ({
+  ...(headers.traceparent && { traceparent: headers.traceparent }),
+  ...(headers.ce_correlationid && { correlationId: headers.ce_correlationid }),
+  ...(headers.ce_causationid && { causationId: headers.ce_causationid }),
+  ...(headers.ce_tenant && { tenant: headers.ce_tenant }),
+});
+
+const decodeText = (bytes: Uint8Array, what: string): string => {
+  try {
+    return text.decode(bytes);
+  } catch (cause) {
+    throw fault("undecodable", `The record's ${what} is not UTF-8`, { cause });
+  }
+};
+
+const decodeJson = (value: Uint8Array | null): unknown => {
+  if (value === null) throw fault("undecodable", "The record has no value");
+  try {
+    return JSON.parse(text.decode(value));
+  } catch (cause) {
+    throw fault("undecodable", "The record's value is not JSON", { cause });
+  }
+};
+
+const versionOf = (dataschema: string | undefined): number => {
+  const version = Number(dataschema?.slice(dataschema.lastIndexOf("/") + 1));
+  return Number.isInteger(version) && version > 0 ? version : 1;
+};
+
+const categoryOf = (category: string | undefined): Category =>
+  categories.find((known) => known === category) ?? "domain";

@@ -1,0 +1,18 @@
+export { backoffMs } from "./backoff.ts";
+export type { Backoff } from "./backoff.ts";
+export { defineCatalogue } from "./catalogue.ts";
+export type { Catalogue } from "./catalogue.ts";
+export { dataschemaOf, decodeRecord, headerTexts, readType, rowHeaders } from "./cloud-events.ts";
+export { defineEvent, problemsOf } from "./define-event.ts";
+export type { DataSchema, EventDefinition, EventOf, Origin } from "./define-event.ts";
+export { categories, headersFrom } from "./envelope.ts";
+export type { Category, Cause, Envelope, EventHeaders } from "./envelope.ts";
+export { Fault, fault, faultCodes, isFault } from "./fault.ts";
+export type { FaultCode, FaultContext, FieldProblem } from "./fault.ts";
+export type { AssignedPartition, Emit, Header, KafkaConnection, KafkaRecord } from "./ports.ts";
+export type { Log, OpenPublisher, Position, Publisher, PublishRecord } from "./ports.ts";
+export type { Subscribe, Subscriber, SubscriberEvents, TopicPartition } from "./ports.ts";
+export { topicFor } from "./routing.ts";
+export type { Route } from "./routing.ts";
+export { compressions, defineTopic } from "./topic.ts";
+export type { Profile, TopicSpec } from "./topic.ts";

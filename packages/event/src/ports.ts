@@ -1,0 +1,103 @@
+/** What the outbox and the inbox ask of a broker client. Adapters see this package only. */
+
+import type { Envelope } from "./envelope.ts";
+
+/** How to reach Kafka; the same words as the Java clients' settings. */
+export type KafkaConnection = Readonly<{
+  /** Comma-separated host:port pairs. */
+  bootstrapServers: string;
+  sasl?: Readonly<{
+    mechanism: "PLAIN" | "SCRAM-SHA-256" | "SCRAM-SHA-512";
+    username: string;
+    password: string;
+  }>;
+  /** Present: TLS is used. `caPath` is a PEM file; absent: the system's authorities. */
+  tls?: Readonly<{ caPath?: string; certificatePath?: string; keyPath?: string }>;
+}>;
+
+/**
+ * One record header: an object with exactly one key. This is the shape that the librdkafka binding
+ * takes and gives; a constant header is built once and used for every record.
+ */
+export type Header = Readonly<Record<string, Uint8Array>>;
+
+export type PublishRecord = Readonly<{
+  topic: string;
+  key: Uint8Array;
+  value: Uint8Array;
+  headers: readonly Header[];
+  /** Milliseconds since 1970, the event's own time, so that a duplicate is byte-identical. */
+  timestampMs: number;
+}>;
+
+/** A producer that belongs to one shard and dies with its first failure. */
+export type Publisher = Readonly<{
+  /**
+   * Resolves when every record of the batch is acknowledged, in order and without a gap. Rejects
+   * with `publish_failed` at the first failed report; the publisher is then of no use any more,
+   * and which records of the batch are in Kafka is unknown.
+   */
+  publish(batch: readonly PublishRecord[]): Promise<void>;
+  close(): Promise<void>;
+}>;
+
+export type OpenPublisher = (shard: number) => Promise<Publisher>;
+
+export type TopicPartition = Readonly<{ topic: string; partition: number }>;
+
+/** `offset` is the next one to read. */
+export type Position = TopicPartition & Readonly<{ offset: number }>;
+
+export type AssignedPartition = TopicPartition &
+  /** Offsets the broker holds now: `low` is the first, `high` one past the last. */
+  Readonly<{ low: number; high: number }>;
+
+export type KafkaRecord = TopicPartition &
+  Readonly<{
+    offset: number;
+    timestampMs: number;
+    key: Uint8Array | null;
+    value: Uint8Array | null;
+    headers: readonly Header[];
+  }>;
+
+export type SubscriberEvents = Readonly<{
+  /** Says where to start each partition. Nothing is delivered before it resolves. */
+  onAssign(partitions: readonly AssignedPartition[]): Promise<readonly Position[]>;
+  /** Drains these partitions; they are given back when it resolves. `lost`: already gone. */
+  onRevoke(partitions: readonly TopicPartition[], lost: boolean): Promise<void>;
+  onRecords(records: readonly KafkaRecord[]): void;
+  /** The consumer failed and is being rebuilt; it says so, it does not ask. */
+  onError(error: unknown): void;
+}>;
+
+/** A consumer in a group that commits nothing by itself. */
+export type Subscriber = Readonly<{
+  pause(partitions: readonly TopicPartition[]): void;
+  resume(partitions: readonly TopicPartition[]): void;
+  /** Copies positions to the group's offsets in Kafka, for lag tools; never throws. */
+  commit(positions: readonly Position[]): Promise<void>;
+  /** True while the consumer is connected and polls. */
+  isHealthy(): boolean;
+  /** Drains what is assigned through `onRevoke`, then leaves the group. */
+  close(): Promise<void>;
+}>;
+
+export type Subscribe = (
+  group: string,
+  topics: readonly string[],
+  events: SubscriberEvents,
+) => Subscriber;
+
+/** Buffers events of the unit of work at hand; they are written when it commits. */
+export type Emit = (...events: readonly [Envelope, ...Envelope[]]) => void;
+
+/** The part of a pino logger that the packages use. */
+export type Log = Readonly<{
+  /** A log whose every line carries these fields. */
+  child(fields: object): Log;
+  debug(fields: object, message: string): void;
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}>;

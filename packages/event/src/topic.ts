@@ -1,0 +1,54 @@
+/** A Kafka topic as its app declares it. The catalogue is the only place that names settings. */
+
+import { fault } from "./fault.ts";
+
+export const compressions = ["none", "gzip", "snappy", "lz4", "zstd"] as const;
+
+/** `production` expects three brokers, `dev` one. */
+export type Profile = "production" | "dev";
+
+export type TopicSpec = Readonly<{
+  name: string;
+  /** Fixed for ever on a keyed topic: another count moves keys to other partitions. */
+  partitions: number;
+  retentionMs: number;
+  compression: (typeof compressions)[number];
+  cleanup: "delete" | "compact";
+  replication: Readonly<Record<Profile, number>>;
+  minInSyncReplicas: Readonly<Record<Profile, number>>;
+  /** Largest record the topic takes: key, value and headers, before compression. */
+  maxMessageBytes: number;
+}>;
+
+const dayMs = 24 * 60 * 60 * 1000;
+
+const defaults = {
+  partitions: 12,
+  retentionMs: 7 * dayMs,
+  compression: "lz4",
+  cleanup: "delete",
+  replication: { production: 3, dev: 1 },
+  minInSyncReplicas: { production: 2, dev: 1 },
+  // Kafka's own default for message.max.bytes.
+  maxMessageBytes: 1_048_588,
+} as const;
+
+// Kafka's own rule for topic names; "." and "_" collide in its metric names, which is its affair.
+const legalName = /^[a-zA-Z0-9._-]{1,249}$/;
+
+/**
+ * A topic with defaults filled in. Throws `topic_unknown` when Kafka would refuse the name, and
+ * when the topic is compacted: a relay that pauses and wakes up may append an old value after a
+ * new one, which only exactly-once publishing prevents.
+ */
+export const defineTopic = (
+  spec: Readonly<{ name: string }> & Partial<Omit<TopicSpec, "name">>,
+): TopicSpec => {
+  if (!legalName.test(spec.name)) {
+    throw fault("topic_unknown", `"${spec.name}" is not a legal Kafka topic name`);
+  }
+  if (spec.cleanup === "compact") {
+    throw fault("topic_unknown", `${spec.name}: a compacted topic needs exactly-once publishing`);
+  }
+  return Object.freeze({ ...defaults, ...spec });
+};

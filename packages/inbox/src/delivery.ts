@@ -1,0 +1,37 @@
+/** A record on its way to handlers, decoded at most once and only when one of them wants it. */
+
+import { decodeRecord, readType } from "@outrider/event";
+import type { Envelope, KafkaRecord } from "@outrider/event";
+import { eventIdOf } from "./event-id.ts";
+import type { Handler } from "./handler.ts";
+
+export type Delivery = Readonly<{
+  record: KafkaRecord;
+  /**
+   * Whether the handler asked for this type and version. A record whose headers do not tell is
+   * wanted by all: nobody can know that it is not theirs, and skipping it would lose it.
+   */
+  isFor(handler: Handler): boolean;
+  /** The event with a UUID as its id and its data checked. Throws `undecodable`, `event_invalid`. */
+  eventFor(handler: Handler): Envelope;
+}>;
+
+export const createDelivery = (record: KafkaRecord): Delivery => {
+  const type = readType(record.headers);
+  let decoded: Envelope | undefined;
+
+  const decode = (): Envelope => {
+    const event = decodeRecord(record);
+    return { ...event, id: eventIdOf(event.source, event.id) };
+  };
+
+  return {
+    record,
+    isFor: (handler) => !type || handler.definitionOf(type.type, type.version) !== undefined,
+    eventFor: (handler) => {
+      decoded ??= decode();
+      const definition = handler.definitionOf(decoded.type, decoded.version);
+      return definition ? { ...decoded, data: definition.parse(decoded.data) } : decoded;
+    },
+  };
+};

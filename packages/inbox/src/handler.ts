@@ -1,0 +1,83 @@
+/**
+ * A handler: a named function that is run for events. Its name is stored in tables, so renaming
+ * one is a migration. Its effects in Postgres belong into the transaction that it is given: they
+ * happen once, together with the record that they did. Anything outside is told `event.id` as its
+ * idempotency key.
+ */
+
+import type { Emit, EventDefinition, EventOf, Log } from "@outrider/event";
+import type { Envelope } from "@outrider/event";
+import type { Transaction } from "@outrider/postgres";
+
+export type HandlerContext = Readonly<{
+  /** The handler's own writes; it is over when `run` has returned or its time limit has passed. */
+  tx: Transaction;
+  /** Written at the end of the transaction. */
+  emit: Emit;
+  /** 1 for the first run of this event alone, or of its batch. */
+  attempt: number;
+  log: Log;
+  /** Aborted when the time limit has passed, or when the worker cannot wait any longer. */
+  signal: AbortSignal;
+}>;
+
+type Options<E extends EventDefinition> = Readonly<{
+  /** Qualified by the app: `shop.order-summary`. */
+  name: string;
+  on: readonly E[];
+  /** Consumer group; the app's by default. A slow handler gets a group of its own. */
+  group?: string;
+  /** Limit of one run, at most 25,000: the server ends an idle transaction at 30,000. */
+  timeoutMs?: number;
+  /** Most events of one transaction. */
+  batchSizeMax?: number;
+}>;
+
+export type Handler = Readonly<{
+  name: string;
+  group: string | undefined;
+  timeoutMs: number;
+  batchSizeMax: number;
+  topics: readonly string[];
+  /** Undefined for types and versions that the handler did not ask for. */
+  definitionOf(type: string, version: number): EventDefinition | undefined;
+  /** Events are in order; with one event when a batch is run again one by one. */
+  run(events: readonly Envelope[], context: HandlerContext): Promise<void>;
+}>;
+
+const defaults = { timeoutMs: 10_000, batchSizeMax: 100 } as const;
+const timeoutMaxMs = 25_000;
+
+/** A handler that is given one event at a time; several may share a transaction, in order. */
+export const defineHandler = <const E extends EventDefinition>(
+  options: Options<E> &
+    Readonly<{ run(event: EventOf<E>, context: HandlerContext): Promise<void> }>,
+): Handler =>
+  handlerOf(options, async (events, context) => {
+    for (const event of events) await options.run(event as EventOf<E>, context);
+  });
+
+/** A handler that is given all events of a transaction at once, in order. */
+export const defineBatchHandler = <const E extends EventDefinition>(
+  options: Options<E> &
+    Readonly<{ run(events: readonly EventOf<E>[], context: HandlerContext): Promise<void> }>,
+): Handler =>
+  handlerOf(options, (events, context) => options.run(events as readonly EventOf<E>[], context));
+
+const handlerOf = <E extends EventDefinition>(
+  options: Options<E>,
+  run: Handler["run"],
+): Handler => {
+  const { name, on, group, timeoutMs, batchSizeMax } = { ...defaults, ...options };
+  if (timeoutMs > timeoutMaxMs) throw new RangeError(`${name}: timeoutMs is above ${timeoutMaxMs}`);
+  const definitions = new Map(on.map((event) => [`${event.type}/${event.version}`, event]));
+  return Object.freeze({
+    name,
+    group,
+    timeoutMs,
+    batchSizeMax,
+    topics: [...new Set(on.map((event) => event.topic))],
+    definitionOf: (type: string, version: number) => definitions.get(`${type}/${version}`),
+    run,
+  });
+};

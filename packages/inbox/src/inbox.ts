@@ -1,0 +1,58 @@
+/**
+ * Runs handlers for the events of their topics: in order per key and once in effect. One consumer
+ * group per group name; every process that runs the same handlers shares their partitions.
+ */
+
+import type { Backoff } from "@outrider/event";
+import { startGroup } from "./group.ts";
+import type { GroupDeps, GroupState } from "./group.ts";
+import type { Handler } from "./handler.ts";
+
+export type InboxSettings = Readonly<{
+  /** Group of handlers that name none: the app's. */
+  group: string;
+  /** Most records of a partition that are admitted and unresolved. */
+  admittedMax?: number;
+  /** How often watermarks are written. */
+  watermarkMs?: number;
+  /** How long a drain waits for handlers before it aborts them. */
+  drainMs?: number;
+  /** Pauses between the tries of an event whose handler fails. */
+  retry?: Backoff;
+}>;
+
+const defaults = {
+  admittedMax: 1000,
+  watermarkMs: 1000,
+  drainMs: 5000,
+  retry: { baseMs: 100, capMs: 10_000 },
+} as const;
+
+export type InboxDeps = Omit<GroupDeps, "retry">;
+
+export type Inbox = Readonly<{
+  state(): readonly GroupState[];
+  /** Finishes what is in flight, writes the watermarks, leaves the groups. */
+  stop(): Promise<void>;
+}>;
+
+/** Throws RangeError when two handlers have one name. */
+export const startInbox = (
+  handlers: readonly Handler[],
+  deps: InboxDeps,
+  settings: InboxSettings,
+): Inbox => {
+  const limits = { ...defaults, ...settings };
+  const names = new Set(handlers.map((handler) => handler.name));
+  if (names.size < handlers.length) throw new RangeError("Two handlers have the same name");
+  const byGroup = Map.groupBy(handlers, (handler) => handler.group ?? settings.group);
+  const groups = [...byGroup].map(([group, members]) =>
+    startGroup(group, members, { ...deps, retry: limits.retry }, limits),
+  );
+  return {
+    state: () => groups.map((group) => group.state()),
+    stop: async () => {
+      await Promise.all(groups.map((group) => group.stop()));
+    },
+  };
+};

@@ -1,0 +1,101 @@
+/**
+ * One assigned partition: the records that were admitted, and a lane per handler that works
+ * through them. A record is resolved when every lane is past it.
+ */
+
+import type { KafkaRecord, Position } from "@outrider/event";
+import { createDelivery } from "./delivery.ts";
+import type { Delivery } from "./delivery.ts";
+import type { Handler } from "./handler.ts";
+import { startLane } from "./lane.ts";
+import type { Failure, LaneDeps, LaneSource } from "./lane.ts";
+
+export type PartitionDeps = Omit<LaneDeps, "draining" | "stopping"> &
+  Readonly<{
+    /** Some records were resolved. */
+    onResolved(): void;
+  }>;
+
+export type Partition = Readonly<{
+  admit(records: readonly KafkaRecord[]): void;
+  /** Admitted and not yet resolved. */
+  unresolved(): number;
+  /** Everything below its offset has an outcome. */
+  position(): Position;
+  failures(): readonly Failure[];
+  /** Ends the lanes after the transactions in flight, which are aborted after `abortMs`. */
+  drain(abortMs: number): Promise<void>;
+}>;
+
+export const createPartition = (
+  start: Position,
+  handlers: readonly Handler[],
+  deps: PartitionDeps,
+): Partition => {
+  const { topic, partition } = start;
+  const draining = new AbortController();
+  const stopping = new AbortController();
+  const buffer: Delivery[] = [];
+  /** How many deliveries left the buffer's front; lanes count from the very first. */
+  let dropped = 0;
+  let nextOffset = start.offset;
+  const reached: number[] = handlers.map(() => 0);
+  const sleepers = new Set<() => void>();
+
+  const wakeAll = (): void => {
+    for (const wake of sleepers) wake();
+    sleepers.clear();
+  };
+
+  const admit = (records: readonly KafkaRecord[]): void => {
+    if (draining.signal.aborted) return;
+    for (const record of records) {
+      buffer.push(createDelivery(record));
+      nextOffset = record.offset + 1;
+    }
+    wakeAll();
+  };
+
+  const sourceOf = (lane: number): LaneSource => ({
+    take: async (max) => {
+      for (;;) {
+        if (draining.signal.aborted) return [];
+        const from = (reached[lane] ?? 0) - dropped;
+        if (from < buffer.length) return buffer.slice(from, from + max);
+        await new Promise<void>((resolve) => sleepers.add(resolve));
+      }
+    },
+    resolve: (count) => {
+      reached[lane] = (reached[lane] ?? 0) + count;
+      const passed = Math.min(...reached) - dropped;
+      if (passed === 0) return;
+      buffer.splice(0, passed);
+      dropped += passed;
+      deps.onResolved();
+    },
+  });
+
+  const lanes = handlers.map((handler, index) =>
+    startLane(sourceOf(index), handler, {
+      ...deps,
+      draining: draining.signal,
+      stopping: stopping.signal,
+    }),
+  );
+
+  const drain = async (abortMs: number): Promise<void> => {
+    draining.abort();
+    wakeAll();
+    const late = setTimeout(() => stopping.abort(), abortMs);
+    await Promise.all(lanes.map((lane) => lane.ended));
+    clearTimeout(late);
+  };
+
+  return {
+    admit,
+    unresolved: () => buffer.length,
+    position: () => ({ topic, partition, offset: buffer[0]?.record.offset ?? nextOffset }),
+    failures: () => lanes.flatMap((lane) => lane.failure() ?? []),
+    drain,
+  };
+};

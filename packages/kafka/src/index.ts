@@ -1,0 +1,4 @@
+export { createOpenPublisher } from "./publisher.ts";
+export type { PublisherSettings } from "./publisher.ts";
+export { createSubscribe } from "./subscriber.ts";
+export type { SubscriberSettings } from "./subscriber.ts";

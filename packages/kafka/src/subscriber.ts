@@ -1,0 +1,102 @@
+/**
+ * A consumer in a group over librdkafka. It commits nothing by itself: where a partition starts is
+ * asked for on every assignment, and a revoked partition is given back only when its owner has
+ * drained it. A consumer that breaks is thrown away and built anew, with back-off.
+ */
+
+import { setTimeout as delay } from "node:timers/promises";
+import { backoffMs } from "@outrider/event";
+import type { Backoff, KafkaConnection, Log, Subscribe, Subscriber } from "@outrider/event";
+import type { SubscriberEvents } from "@outrider/event";
+import { clientConfig, logEvent } from "./client-config.ts";
+import { commitPositions, openConsumer } from "./consumer.ts";
+import type { Consumer } from "./consumer.ts";
+import { createRdConsumer } from "./rd-consumer.ts";
+import type { OnRebalance } from "./rd-consumer.ts";
+
+export type SubscriberSettings = Readonly<{
+  clientId: string;
+  /** `consumer` is KIP-848; brokers before Kafka 4 need `classic`. */
+  groupProtocol?: "consumer" | "classic";
+  /** Most records taken from the client at once. */
+  fetchMax?: number;
+  /** How long one fetch waits for a first record. */
+  fetchWaitMs?: number;
+  /** How long to wait for a broker's first answer, and for a partition's offsets. */
+  connectTimeoutMs?: number;
+  /** Pauses before a broken consumer is built anew. */
+  rebuild?: Backoff;
+}>;
+
+const defaults = {
+  groupProtocol: "consumer",
+  fetchMax: 500,
+  fetchWaitMs: 100,
+  connectTimeoutMs: 10_000,
+  rebuild: { baseMs: 200, capMs: 10_000 },
+} as const;
+
+type Limits = Required<SubscriberSettings>;
+
+export const createSubscribe = (
+  connection: KafkaConnection,
+  log: Log,
+  settings: SubscriberSettings,
+): Subscribe => {
+  const limits = { ...defaults, ...settings };
+  return (group, topics, events) => {
+    const config = {
+      ...clientConfig(connection, limits.clientId),
+      "group.id": group,
+      "group.protocol": limits.groupProtocol,
+      "enable.auto.commit": false,
+      "enable.auto.offset.store": false,
+      // A start offset out of range is an error to be seen, never a silent jump.
+      "auto.offset.reset": "error",
+      "isolation.level": "read_committed",
+    };
+    const create = (onRebalance: OnRebalance) => {
+      const client = createRdConsumer(config, onRebalance);
+      client.on("event.log", logEvent(log));
+      return client;
+    };
+    return supervise(() => openConsumer({ create, topics, events, limits }), events, limits);
+  };
+};
+
+const supervise = (build: () => Consumer, events: SubscriberEvents, limits: Limits): Subscriber => {
+  let consumer: Consumer | undefined;
+  const closing = new AbortController();
+
+  const live = async (): Promise<void> => {
+    for (let failures = 0; !closing.signal.aborted; failures += 1) {
+      const startedAt = performance.now();
+      const current = build();
+      consumer = current;
+      try {
+        await current.run();
+      } catch (error) {
+        events.onError(error);
+        await current.close();
+        if (performance.now() - startedAt > limits.rebuild.capMs) failures = 0;
+        // Ends early when the subscriber is closed.
+        await delay(backoffMs(failures + 1, limits.rebuild), undefined, closing).catch(() => {});
+      }
+    }
+  };
+
+  const ended = live();
+  return {
+    pause: (partitions) => consumer?.client.pause(partitions),
+    resume: (partitions) => consumer?.client.resume(partitions),
+    commit: async (positions) => {
+      if (consumer) commitPositions(consumer.client, positions);
+    },
+    isHealthy: () => consumer?.client.isConnected() ?? false,
+    close: async () => {
+      closing.abort();
+      await consumer?.close();
+      await ended;
+    },
+  };
+};

@@ -1,0 +1,38 @@
+/** An event as an outbox row, checked so that nothing gets in that Kafka or a reader would refuse. */
+
+import { fault, rowHeaders } from "@outrider/event";
+import type { Catalogue, Envelope } from "@outrider/event";
+import type { OutboxRow } from "./insert.ts";
+
+/**
+ * What Kafka adds to a record and the relay adds to its headers, generously: seven derived headers
+ * with names and values, lengths, and the batch's own frame.
+ */
+const frameBytes = 1024;
+
+/** Throws `event_unknown`, `topic_unknown`, `event_invalid` or `event_too_large`. */
+export const rowOf = (catalogue: Catalogue, event: Envelope): OutboxRow => {
+  const definition = catalogue.definitionOf(event.type, event.version);
+  const topic = catalogue.topicOf(definition.topic);
+  const data = definition.parse(event.data);
+  if (event.key === "") throw fault("event_invalid", `${event.type} has an empty key`);
+  const key = Buffer.from(event.key);
+  const payload = Buffer.from(JSON.stringify(data));
+  const headers = JSON.stringify(rowHeaders(event));
+  const bytes = key.length * 2 + payload.length + Buffer.byteLength(headers) + frameBytes;
+  if (bytes > topic.maxMessageBytes) {
+    throw fault("event_too_large", `${event.type} is larger than its topic takes`, {
+      details: { bytes, maxMessageBytes: topic.maxMessageBytes, topic: topic.name },
+    });
+  }
+  return {
+    eventId: event.id,
+    type: event.type,
+    version: event.version,
+    sequence: event.sequence ?? null,
+    topic: topic.name,
+    key,
+    headers,
+    payload,
+  };
+};
