@@ -34,12 +34,10 @@ export const openConsumer = ({ create, topics, events, limits }: ConsumerParts):
   let finished: Promise<void> = Promise.resolve();
 
   const client = create((error, partitions) => {
-    // After closing began, drains are `close`'s affair, and an assign would throw to nobody.
-    if (isOpen) {
-      rebalance = rebalanced(error?.code, partitions).catch((cause: unknown) => {
-        broken ??= cause;
-      });
-    }
+    if (!isOpen) return answerClosing(client);
+    rebalance = rebalanced(error?.code, partitions).catch((cause: unknown) => {
+      broken ??= cause;
+    });
     return rebalance;
   });
 
@@ -55,7 +53,6 @@ export const openConsumer = ({ create, topics, events, limits }: ConsumerParts):
     );
     const starts = await events.onAssign(offered);
     assigned = [...assigned, ...partitions];
-    if (!isOpen) return;
     if (client.rebalanceProtocol() === "COOPERATIVE") client.incrementalAssign(starts);
     else client.assign(starts);
   };
@@ -63,7 +60,6 @@ export const openConsumer = ({ create, topics, events, limits }: ConsumerParts):
   const revoke = async (partitions: readonly TopicPartition[]): Promise<void> => {
     await events.onRevoke(partitions, client.assignmentLost());
     assigned = assigned.filter((one) => !partitions.some((gone) => isSame(one, gone)));
-    if (!isOpen) return;
     if (client.rebalanceProtocol() === "COOPERATIVE") client.incrementalUnassign(partitions);
     else client.unassign();
   };
@@ -105,6 +101,18 @@ export const openConsumer = ({ create, topics, events, limits }: ConsumerParts):
   };
 
   return { client, run, close };
+};
+
+/**
+ * The disconnect revokes what is assigned and waits for an answer, for ever if need be. What was
+ * assigned has been drained by then.
+ */
+const answerClosing = async (client: RdConsumer): Promise<void> => {
+  try {
+    client.unassign();
+  } catch {
+    // It was disconnected before the answer.
+  }
 };
 
 /** The group's offsets are for lag tools only: a commit that fails is made up for by the next. */

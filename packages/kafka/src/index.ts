@@ -1,3 +1,5 @@
+export { createKafkaProbe } from "./probe.ts";
+export type { KafkaProbe } from "./probe.ts";
 export { createOpenPublisher } from "./publisher.ts";
 export type { PublisherSettings } from "./publisher.ts";
 export { createSubscribe } from "./subscriber.ts";

@@ -1,0 +1,63 @@
+/** The relay's own metrics, in Prometheus' names and base units. */
+
+import { readBacklog } from "@outrider/outbox";
+import type { RelayDeps, RelayState } from "@outrider/outbox";
+import type { Sql } from "@outrider/postgres";
+import { Counter, Gauge, Histogram } from "prom-client";
+import type { Registry } from "prom-client";
+
+export const createRelayMetrics = (
+  registry: Registry,
+  sql: Sql,
+  state: () => RelayState,
+): Required<Pick<RelayDeps, "onPublished" | "onFailure">> => {
+  const registers = [registry];
+  const published = new Counter({
+    name: "outbox_published_total",
+    help: "Events acknowledged by Kafka and removed from the outbox.",
+    labelNames: ["shard"],
+    registers,
+  });
+  const duration = new Histogram({
+    name: "outbox_publish_duration_seconds",
+    help: "Time of a pass from its first record to the removal of its rows.",
+    buckets: [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
+    registers,
+  });
+  const failures = new Counter({
+    name: "outbox_pass_failures_total",
+    help: "Passes that failed and were started anew.",
+    labelNames: ["shard"],
+    registers,
+  });
+  new Gauge({
+    name: "outbox_shards_owned",
+    help: "Shards that this relay publishes.",
+    registers,
+    collect() {
+      this.set(state().owned.length);
+    },
+  });
+  const pending = new Gauge({
+    name: "outbox_events_pending",
+    help: "Events that wait to be published, counted up to 100,000.",
+    registers,
+  });
+  new Gauge({
+    name: "outbox_oldest_pending_age_seconds",
+    help: "Age of the oldest event that waits to be published.",
+    registers,
+    async collect() {
+      const backlog = await readBacklog(sql);
+      pending.set(backlog.pending);
+      this.set(backlog.oldestAgeMs / 1000);
+    },
+  });
+  return {
+    onPublished: (shard, rows, durationMs) => {
+      published.inc({ shard }, rows);
+      duration.observe(durationMs / 1000);
+    },
+    onFailure: (shard) => failures.inc({ shard }),
+  };
+};

@@ -1,0 +1,21 @@
+/** What has to hold for the worker to be ready. */
+
+import { fault } from "@outrider/event";
+import type { GroupState } from "@outrider/inbox";
+
+/** Throws `unavailable` while a group's consumer is not connected. */
+export const checkConsumers = (groups: readonly GroupState[]): void => {
+  const away = groups.filter((one) => !one.isConnected).map((one) => one.group);
+  if (away.length > 0) throw fault("unavailable", `Not connected to Kafka: ${away.join(", ")}`);
+};
+
+/** Throws `watermark_out_of_range` while a partition is not read. */
+export const checkPartitions = (groups: readonly GroupState[]): void => {
+  const halted = groups.flatMap((one) => one.halted);
+  if (halted.length === 0) return;
+  const names = halted.map(({ topic, partition }) => `${topic}/${partition}`).join(", ");
+  throw fault(
+    "watermark_out_of_range",
+    `The watermark lies beyond the end of ${names}: another log than the one it was written for?`,
+  );
+};

@@ -1,0 +1,54 @@
+/** The shop's HTTP process, on Bun. */
+
+import { removeExpiredKeys } from "@outrider/http";
+import { createOutbox } from "@outrider/outbox";
+import { connectDatabase } from "@outrider/postgres";
+import { createLogger, createRegistry, createRequestMetric } from "@outrider/runtime";
+import { describeSettings, runProcess, setting, settingsOrExit } from "@outrider/runtime";
+import * as v from "valibot";
+import { createShop } from "./shop.ts";
+import { catalogue } from "./topics.ts";
+
+const schema = v.strictObject({
+  databaseUrl: setting.databaseUrl,
+  databasePoolMax: v.optional(setting.integer(1, 1000), 20),
+  host: setting.host,
+  port: setting.port(3000),
+  logLevel: setting.logLevel,
+  deployment: setting.deployment,
+});
+
+const name = "shop";
+const hourMs = 60 * 60 * 1000;
+const settings = settingsOrExit(schema, { env: Bun.env });
+const log = createLogger({ name, level: settings.logLevel });
+
+await runProcess({ name, log }, async (onStop) => {
+  const { databaseUrl: url, databasePoolMax: poolMax, host: hostname, port } = settings;
+  // Below the API's own time limit, so that a caller who was told 504 is mostly told the truth.
+  const limits = { statementTimeoutMs: 8_000, lockTimeoutMs: 5_000 };
+  const db = connectDatabase({ url, name, poolMax, ...limits });
+  onStop("database", () => db.$client.end({ timeout: 5 }));
+  const registry = createRegistry({ service: name, deployment: settings.deployment });
+  const app = createShop({
+    db,
+    outbox: createOutbox(catalogue),
+    log,
+    now: () => new Date(),
+    newId: () => Bun.randomUUIDv7(),
+    registry,
+    observe: createRequestMetric(registry),
+    checks: { postgres: async () => void (await db.$client`select 1`) },
+    readAsset: (file) =>
+      Bun.file(Bun.resolveSync(`swagger-ui-dist/${file}`, import.meta.dir)).bytes(),
+  });
+  const clean = setInterval(() => {
+    removeExpiredKeys(db, { ageMs: 24 * hourMs }).catch((err: unknown) =>
+      log.error({ err }, "keys were kept"),
+    );
+  }, hourMs);
+  onStop("key clean-up", () => clearInterval(clean));
+  const server = Bun.serve({ hostname, port, fetch: app.fetch });
+  onStop("server", () => server.stop());
+  log.info({ url: server.url.href, settings: describeSettings(schema, settings) }, "listening");
+});

@@ -1,0 +1,10 @@
+/** An order's id as it stands in a path. What is no UUID cannot be any order's id: `not_found`. */
+
+import { fault } from "@outrider/event";
+
+const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+
+export const orderIdOf = (text: string): string => {
+  if (!uuid.test(text)) throw fault("not_found", "There is no such order");
+  return text.toLowerCase();
+};

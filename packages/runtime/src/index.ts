@@ -1,0 +1,12 @@
+export { createLogger, describeError } from "./logger.ts";
+export type { Logger, LoggerSettings } from "./logger.ts";
+export { createRegistry, createRequestMetric } from "./metrics.ts";
+export type { ObservedRequest, RegistryLabels } from "./metrics.ts";
+export { serveOnNode } from "./serve.ts";
+export type { ServeOptions } from "./serve.ts";
+export { runProcess } from "./process.ts";
+export type { ProcessSettings } from "./process.ts";
+export type { OnStop, Release } from "./releasers.ts";
+export { setting } from "./setting.ts";
+export { describeSettings, loadSettings, settingsOrExit } from "./settings.ts";
+export type { SettingsSchema, SettingsSources } from "./settings.ts";

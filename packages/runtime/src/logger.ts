@@ -1,0 +1,75 @@
+/**
+ * JSON lines on stdout, by pino. Fields have the names of docs/design.md: `eventId`, `handler`,
+ * `attempt`, `shard`, `traceId`, `requestId`, and `err` for an error. Payloads are never logged:
+ * fields that usually hold one are replaced, errors lose statement parameters, and passwords in
+ * URLs are hidden wherever they stand.
+ */
+
+import { pino } from "pino";
+import type { DestinationStream, Logger } from "pino";
+
+export type { Logger } from "pino";
+
+export type LoggerSettings = Readonly<{
+  name: string;
+  level?: string;
+  /** stdout when absent. */
+  destination?: DestinationStream;
+}>;
+
+export const createLogger = ({ name, level = "info", destination }: LoggerSettings): Logger =>
+  pino(
+    {
+      level,
+      base: { name, pid: process.pid },
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+      serializers: { err: describeError, error: describeError },
+      redact: { paths: [...secrets, ...payloads], censor: "[hidden]" },
+      hooks: { streamWrite: hidePasswords },
+    },
+    destination ?? pino.destination(1),
+  );
+
+const everywhere = (name: string) => [name, `*.${name}`, `*.*.${name}`];
+const secrets = ["authorization", "cookie", "password", "token"].flatMap(everywhere);
+const payloads = ["data", "payload", "body"].flatMap(everywhere);
+
+const hidePasswords = (line: string): string =>
+  line.replace(/(\w:\/\/[^\s:/@"]*):[^\s/@"]+@/g, "$1:[hidden]@");
+
+/** Deep enough for a driver's error in an ORM's in ours. */
+const causesMax = 5;
+
+/**
+ * An error without what it may quote of a payload: drizzle puts a statement's parameters into
+ * the message, Postgres a row's values into `detail`.
+ */
+export const describeError = (error: unknown, depth = 0): unknown => {
+  if (!(error instanceof Error)) return error;
+  const { code, details } = error as { code?: unknown; details?: unknown };
+  const inner = error instanceof AggregateError ? error.errors : [];
+  const deeper = depth < causesMax;
+  return {
+    type: error.name,
+    message: withoutParameters(error.message),
+    ...(code !== undefined && { code }),
+    ...(hasKeys(details) && { details }),
+    ...(error.stack && { stack: framesOf(error.stack) }),
+    ...(deeper && error.cause !== undefined && { cause: describeError(error.cause, depth + 1) }),
+    ...(deeper &&
+      inner.length > 0 && { errors: inner.map((one) => describeError(one, depth + 1)) }),
+  };
+};
+
+const withoutParameters = (message: string): string => message.replace(/\nparams:[^]*$/, "");
+
+/** A stack starts with the message, which stands above already. */
+const framesOf = (stack: string): string[] =>
+  stack
+    .split("\n")
+    .map((line) => line.trim())
+    .filter((line) => line.startsWith("at "));
+
+const hasKeys = (details: unknown): boolean =>
+  typeof details === "object" && details !== null && Object.keys(details).length > 0;
