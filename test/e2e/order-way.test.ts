@@ -1,0 +1,164 @@
+/** The way of an order through the real processes, while relay and worker are killed. */
+
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { applyTopics } from "@outrider/broker";
+import type { KafkaRecord } from "@outrider/event";
+import { connect, connectDatabase } from "@outrider/postgres";
+import type { Sql } from "@outrider/postgres";
+import { topics } from "../../apps/shop/src/topics.ts";
+import { checkEffects } from "../checker/check-effects.ts";
+import { checkLog, countDuplicates } from "../checker/check-log.ts";
+import { createTestDatabase } from "../support/database.ts";
+import type { TestDatabase } from "../support/database.ts";
+import { testKafka } from "../support/environment.ts";
+import { until } from "../support/until.ts";
+import { expectedStats, expectedSummaries, readStats, readSummaries } from "./expected-rows.ts";
+import { logRecordOf, readCommits, readEnds, readLog, recordCommits } from "./observer.ts";
+import { startApp } from "./processes.ts";
+import type { App } from "./processes.ts";
+import { driveOrders, driveRollbacks, seededRandom } from "./workload.ts";
+import type { Outcome } from "./workload.ts";
+
+const orderCount = 2000;
+const rollbackCount = 200;
+const drainTimeoutMs = 60_000;
+const topic = "order-events";
+
+const kafka = testKafka();
+const logFolder = mkdtempSync(join(tmpdir(), "outrider-e2e-"));
+let database: TestDatabase;
+let sql: Sql;
+let starts: Map<number, number>;
+let shop: App;
+let relay: App;
+let worker: App;
+
+const startApps = async (url: string): Promise<void> => {
+  const env = { DATABASE_URL: url, KAFKA_BOOTSTRAP_SERVERS: kafka.bootstrapServers };
+  const start = (name: string, runtime: "bun" | "node", entry: string) =>
+    // A short lease, since a relay that was killed cannot give its shards back.
+    startApp({ name, runtime, entry, logFolder, env: { ...env, RELAY_LEASE_TTL_MS: "2000" } });
+  [shop, relay, worker] = await Promise.all([
+    start("shop", "bun", "apps/shop/src/http.ts"),
+    start("relay", "node", "apps/relay/src/main.ts"),
+    start("shop-worker", "node", "apps/shop/src/worker.ts"),
+  ]);
+};
+
+/** Everything committed is published and handled by both handlers. */
+const isDrained = async (): Promise<boolean> => {
+  const [row] = await sql<{ pending: number; committed: number; handled: number }[]>`
+    select (select count(*)::int from outrider.outbox) as pending,
+      (select count(*)::int from public.committed_events) as committed,
+      (select count(*)::int from outrider.inbox where state = 'handled') as handled`;
+  return row !== undefined && row.pending === 0 && row.handled === row.committed * 2;
+};
+
+beforeAll(async () => {
+  database = await createTestDatabase();
+  sql = connect({ url: database.url, name: "e2e", poolMax: 2 });
+  await recordCommits(sql);
+  await applyTopics(kafka, { topics, profile: "dev" });
+  starts = await readEnds(kafka, topic);
+  // What an earlier run has left in the topic is not this database's.
+  for (const [partition, offset] of starts) {
+    await sql`
+      insert into outrider.watermarks ("group", topic, partition, next_offset)
+      values ('shop', ${topic}, ${partition}, ${offset})`;
+  }
+  await startApps(database.url);
+}, 60_000);
+
+afterAll(async () => {
+  await Promise.all([shop, relay, worker].map((app) => app?.stop()));
+  await sql?.end();
+  await database?.drop();
+  rmSync(logFolder, { recursive: true, force: true });
+}, 30_000);
+
+test("a cancelled order shows as cancelled within a second", async () => {
+  const post = (path: string, body: unknown) =>
+    fetch(shop.url + path, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify(body),
+    });
+  const lines = [{ sku: "tea", quantity: 2, unitPriceMinor: 450 }];
+  const placed = await post("/v1/orders", { customerId: "ann", currency: "EUR", lines });
+  expect(placed.status).toBe(201);
+  const { id } = (await placed.json()) as { id: string };
+  expect((await post(`/v1/orders/${id}/cancel`, { reason: "changed my mind" })).status).toBe(200);
+  const isCancelled = async () => {
+    const answer = await fetch(`${shop.url}/v1/order-summaries/${id}`);
+    return answer.ok && ((await answer.json()) as { status: string }).status === "cancelled";
+  };
+  await until(isCancelled, { what: "the cancelled summary", timeoutMs: 1000, pollMs: 5 });
+});
+
+describe("2,000 orders while relay and worker are killed", () => {
+  let outcome: Outcome;
+  let takenBack: Set<string>;
+  let log: readonly KafkaRecord[];
+  let kills = 0;
+
+  beforeAll(async () => {
+    const killings: Promise<void>[] = [];
+    const onProgress = (done: number) => {
+      if (done % 250 !== 0) return;
+      kills += 1;
+      killings.push((done % 500 === 0 ? relay : worker).killAndRestart());
+    };
+    const random = seededRandom(20_261_120);
+    const load = { url: shop.url, count: orderCount, concurrency: 16, random, onProgress };
+    const db = connectDatabase({ url: database.url, name: "e2e-rollbacks", poolMax: 2 });
+    [outcome, takenBack] = await Promise.all([
+      driveOrders(load),
+      driveRollbacks(db, rollbackCount),
+    ]);
+    await db.$client.end();
+    await Promise.all(killings);
+    // Once more while there is a backlog on both sides.
+    await Promise.all([relay.killAndRestart(), worker.killAndRestart()]);
+    await until(isDrained, { what: "the end of the backlog", timeoutMs: drainTimeoutMs });
+    log = await readLog(kafka, topic, starts);
+  }, 180_000);
+
+  test("every 2xx has its order and its events, and nothing else has", async () => {
+    const rows = await sql<{ id: string; status: string }[]>`
+      select id, status from shop.orders where customer_id like 'customer-%'
+        and customer_id <> 'customer-rollback'`;
+    expect(rows.map((row) => row.id).sort()).toEqual(outcome.placed.toSorted());
+    const cancelled = rows.filter((row) => row.status === "cancelled").map((row) => row.id);
+    expect(cancelled.sort()).toEqual(outcome.cancelled.toSorted());
+    expect(outcome.rejected).toBe(orderCount / 10);
+    const committed = await readCommits(sql);
+    const created = new Set(committed.filter((e) => e.sequence === 1).map((e) => e.key));
+    const ended = new Set(committed.filter((e) => e.sequence === 2).map((e) => e.key));
+    expect(outcome.placed.filter((id) => !created.has(id))).toEqual([]);
+    expect(outcome.cancelled.filter((id) => !ended.has(id))).toEqual([]);
+  });
+
+  test("Kafka holds exactly the committed events, in order and gapless for each key", async () => {
+    const committed = await readCommits(sql);
+    const records = log.map(logRecordOf);
+    expect(takenBack.size).toBeGreaterThan(rollbackCount / 2);
+    expect(checkLog({ committed, rolledBack: takenBack, log: records })).toEqual([]);
+    console.log(
+      `${committed.length} events, ${countDuplicates(records)} duplicates, ${kills + 2} kills`,
+    );
+  });
+
+  test("summaries and statistics are what the events say, once in effect", async () => {
+    expect(checkEffects(expectedSummaries(log), await readSummaries(sql))).toEqual([]);
+    expect(checkEffects(expectedStats(log), await readStats(sql))).toEqual([]);
+  });
+});
+
+test("every process stops within 10 s of SIGTERM, with exit code 0", async () => {
+  const stops = await Promise.all([shop, relay, worker].map((app) => app.stop()));
+  expect(stops.map((one) => one.exitCode)).toEqual([0, 0, 0]);
+  for (const one of stops) expect(one.durationMs).toBeLessThan(10_000);
+}, 15_000);

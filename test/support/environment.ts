@@ -1,0 +1,17 @@
+/** The services that tests run against; `bun run test` starts them and says where they are. */
+
+import type { KafkaConnection } from "@outrider/event";
+
+/** Throws one sentence when KAFKA_BOOTSTRAP_SERVERS is missing. */
+export const testKafka = (): KafkaConnection => {
+  const bootstrapServers = process.env.KAFKA_BOOTSTRAP_SERVERS;
+  if (!bootstrapServers) {
+    throw new Error(
+      "KAFKA_BOOTSTRAP_SERVERS must name a Kafka for tests; `bun run test` starts one",
+    );
+  }
+  return { bootstrapServers };
+};
+
+/** The environment that a test's child process starts from. */
+export const testEnvironment = (): Readonly<Record<string, string | undefined>> => process.env;
