@@ -81,7 +81,7 @@ export const driveOrders = async (load: OrderLoad): Promise<Outcome> => {
   return outcome;
 };
 
-class Rollback extends Error {}
+const rollback = new Error("taken back on purpose");
 
 /**
  * Transactions that take events back: wholly, or to a savepoint while the rest commits. Returns
@@ -108,7 +108,7 @@ export const driveRollbacks = async (db: Database, count: number): Promise<Set<s
   const wholly = async (): Promise<void> => {
     const work = outbox.transact(db, async (tx, emit) => {
       await placeOrder({ tx, emit, ...business(true) }, input);
-      throw new Rollback();
+      throw rollback;
     });
     await work.catch(ignoreRollback);
   };
@@ -119,7 +119,7 @@ export const driveRollbacks = async (db: Database, count: number): Promise<Set<s
       const nested = outbox.transact(tx, async (savepoint, emitNested) => {
         const work = { tx: savepoint, emit: emitNested, ...business(true) };
         await cancelOrder(work, { orderId, reason: "never happened" });
-        throw new Rollback();
+        throw rollback;
       });
       await nested.catch(ignoreRollback);
     });
@@ -129,5 +129,5 @@ export const driveRollbacks = async (db: Database, count: number): Promise<Set<s
 };
 
 const ignoreRollback = (error: unknown): void => {
-  if (!(error instanceof Rollback)) throw error;
+  if (error !== rollback) throw error;
 };

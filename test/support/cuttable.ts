@@ -1,4 +1,4 @@
-/** A TCP proxy in front of a service, so that a test can take the service away and bring it back. */
+/** A TCP proxy before a service, so that a test can take the service away and bring it back. */
 
 import { connect, createServer } from "node:net";
 import type { AddressInfo, Server, Socket } from "node:net";

@@ -20,6 +20,8 @@ const schema = v.strictObject({
 
 const name = "shop";
 const hourMs = 60 * 60 * 1000;
+/** For requests in flight, when the process is told to stop. */
+const drainMs = 6_000;
 const settings = settingsOrExit(schema, { env: Bun.env });
 const log = createLogger({ name, level: settings.logLevel });
 
@@ -48,7 +50,11 @@ await runProcess({ name, log }, async (onStop) => {
     );
   }, hourMs);
   onStop("key clean-up", () => clearInterval(clean));
-  const server = Bun.serve({ hostname, port, fetch: app.fetch });
-  onStop("server", () => server.stop());
+  const server = Bun.serve({ hostname, port, fetch: app.fetch, idleTimeout: 30 });
+  onStop("server", async () => {
+    const force = setTimeout(() => server.stop(true), drainMs);
+    await server.stop();
+    clearTimeout(force);
+  });
   log.info({ url: server.url.href, settings: describeSettings(schema, settings) }, "listening");
 });

@@ -137,7 +137,7 @@ test("the docs page loads nothing from elsewhere, and its files are served here"
   }
 });
 
-test("an order that cannot be is refused field by field, before the database is asked", async () => {
+test("what is no order is refused field by field, before the database is asked", async () => {
   const post = async (body: object) => {
     const headers = { "content-type": "application/json" };
     const init = { method: "POST", headers, body: JSON.stringify(body) };
@@ -152,7 +152,10 @@ test("an order that cannot be is refused field by field, before the database is 
   expect(await post({ ...order, customerId: "" })).toEqual([422, "/customerId"]);
   expect(await post({ ...order, customerId: "x".repeat(65) })).toEqual([422, "/customerId"]);
   expect(await post({ ...order, currency: "EURO" })).toEqual([422, "/currency"]);
-  expect(await post({ ...order, lines: Array(101).fill(line) })).toEqual([422, "/lines"]);
+  expect(await post({ ...order, lines: Array.from({ length: 101 }, () => line) })).toEqual([
+    422,
+    "/lines",
+  ]);
   for (const quantity of [0, 10_001, 1.5, "1", null]) {
     expect(await post(withLine({ quantity }))).toEqual([422, "/lines/1/quantity"]);
   }

@@ -22,6 +22,12 @@ export type TopicSpec = Readonly<{
 
 const dayMs = 24 * 60 * 60 * 1000;
 
+/**
+ * Kafka's own default. Its limit is for a whole batch, and producers fill batches up to a million
+ * bytes: under a lower limit records that are small enough one by one would be refused together.
+ */
+const messageBytesMin = 1_048_588;
+
 const defaults = {
   partitions: 12,
   retentionMs: 7 * dayMs,
@@ -29,17 +35,17 @@ const defaults = {
   cleanup: "delete",
   replication: { production: 3, dev: 1 },
   minInSyncReplicas: { production: 2, dev: 1 },
-  // Kafka's own default for message.max.bytes.
-  maxMessageBytes: 1_048_588,
+  maxMessageBytes: messageBytesMin,
 } as const;
 
 // Kafka's own rule for topic names; "." and "_" collide in its metric names, which is its affair.
 const legalName = /^[a-zA-Z0-9._-]{1,249}$/;
 
 /**
- * A topic with defaults filled in. Throws `topic_unknown` when Kafka would refuse the name, and
- * when the topic is compacted: a relay that pauses and wakes up may append an old value after a
- * new one, which only exactly-once publishing prevents.
+ * A topic with defaults filled in. Throws `topic_unknown` when Kafka would refuse the name, when
+ * `maxMessageBytes` is lower than a batch, and when the topic is compacted: a relay that pauses
+ * and wakes up may append an old value after a new one, which only exactly-once publishing
+ * prevents.
  */
 export const defineTopic = (
   spec: Readonly<{ name: string }> & Partial<Omit<TopicSpec, "name">>,
@@ -49,6 +55,9 @@ export const defineTopic = (
   }
   if (spec.cleanup === "compact") {
     throw fault("topic_unknown", `${spec.name}: a compacted topic needs exactly-once publishing`);
+  }
+  if (spec.maxMessageBytes !== undefined && spec.maxMessageBytes < messageBytesMin) {
+    throw fault("topic_unknown", `${spec.name}: maxMessageBytes is below ${messageBytesMin}`);
   }
   return Object.freeze({ ...defaults, ...spec });
 };

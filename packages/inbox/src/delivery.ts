@@ -12,7 +12,7 @@ export type Delivery = Readonly<{
    * wanted by all: nobody can know that it is not theirs, and skipping it would lose it.
    */
   isFor(handler: Handler): boolean;
-  /** The event with a UUID as its id and its data checked. Throws `undecodable`, `event_invalid`. */
+  /** With a UUID as its id and its data checked. Throws `undecodable` or `event_invalid`. */
   eventFor(handler: Handler): Envelope;
 }>;
 

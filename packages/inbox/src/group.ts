@@ -6,13 +6,12 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { backoffMs } from "@outrider/event";
 import type { AssignedPartition, KafkaRecord, Position, Subscribe } from "@outrider/event";
-import type { TopicPartition } from "@outrider/event";
+import type { Subscriber, TopicPartition } from "@outrider/event";
 import type { Sql } from "@outrider/postgres";
+import { beginAssignment, movedOf, nameOf } from "./assignment.ts";
+import type { Assignment, AssignmentDeps } from "./assignment.ts";
 import type { Handler } from "./handler.ts";
 import type { Failure } from "./lane.ts";
-import { createPartition } from "./partition.ts";
-import type { Partition, PartitionDeps } from "./partition.ts";
-import { startOffset } from "./start-offset.ts";
 import { readWatermarks, writeWatermarks } from "./watermarks.ts";
 
 export type GroupLimits = Readonly<{
@@ -24,13 +23,8 @@ export type GroupLimits = Readonly<{
   drainMs: number;
 }>;
 
-export type GroupDeps = Omit<PartitionDeps, "onResolved"> &
-  Readonly<{
-    sql: Sql;
-    subscribe: Subscribe;
-    /** Kafka had deleted `missing` records before they were read. */
-    onGap?(partition: TopicPartition, missing: number): void;
-  }>;
+export type GroupDeps = Omit<AssignmentDeps, "group" | "handlers" | "onProgress"> &
+  Readonly<{ sql: Sql; subscribe: Subscribe }>;
 
 export type GroupState = Readonly<{
   group: string;
@@ -45,155 +39,130 @@ export type GroupState = Readonly<{
 
 export type Group = Readonly<{ state(): GroupState; stop(): Promise<void> }>;
 
-type Assigned = {
-  /** Absent while halted. */
-  partition?: Partition;
-  at: TopicPartition;
-  isPaused: boolean;
-  /** The watermark that was written last. */
-  written: number;
-};
+type Member = Readonly<{ group: string; handlers: readonly Handler[]; limits: GroupLimits }>;
 
-const nameOf = ({ topic, partition }: TopicPartition): string => `${topic}/${partition}`;
-
-export const startGroup = (
-  group: string,
-  handlers: readonly Handler[],
-  deps: GroupDeps,
-  limits: GroupLimits,
-): Group => {
-  const { sql, log } = deps;
-  const assigned = new Map<string, Assigned>();
+export const startGroup = ({ group, handlers, limits }: Member, deps: GroupDeps): Group => {
+  const { log } = deps;
+  const assigned = new Map<string, Assignment>();
   const stopping = new AbortController();
+  const flow = createFlow(limits, (one) => assigned.get(nameOf(one.at)) === one);
 
-  const watermarksOf = async (partitions: readonly TopicPartition[]): Promise<Position[]> => {
-    for (let failures = 1; ; failures += 1) {
-      try {
-        return await readWatermarks(sql, group, partitions);
-      } catch (error) {
-        if (stopping.signal.aborted) throw error;
-        log.warn({ group, err: error }, "watermarks cannot be read; nothing is consumed before");
-        await delay(backoffMs(failures, deps.retry, deps.random), undefined, {
-          signal: stopping.signal,
-        });
-      }
-    }
-  };
-
-  const begin = (at: AssignedPartition, watermark: number | undefined): Position => {
-    const { topic, partition } = at;
-    const start = startOffset(at, watermark);
-    if (start.kind === "beyond") {
-      log.error({ group, ...at, watermark }, "the watermark is beyond the log's end; halted");
-      assigned.set(nameOf(at), { at, isPaused: true, written: 0 });
-      return { topic, partition, offset: at.high };
-    }
-    if (start.kind === "gap") {
-      log.error(
-        { group, ...at, watermark },
-        "records were deleted from Kafka before they were read",
-      );
-      deps.onGap?.({ topic, partition }, start.missing);
-    }
-    const position = { topic, partition, offset: start.offset };
-    const entry: Assigned = { at, isPaused: false, written: start.offset };
-    const interested = handlers.filter((handler) => handler.topics.includes(topic));
-    entry.partition = createPartition(position, interested, {
-      ...deps,
-      onResolved: () => resumeIfRoom(entry),
-    });
-    assigned.set(nameOf(at), entry);
-    return position;
-  };
-
-  const onAssign = async (partitions: readonly AssignedPartition[]): Promise<Position[]> => {
-    const watermarks = await watermarksOf(partitions);
-    const offsets = new Map(watermarks.map((one) => [nameOf(one), one.offset]));
-    return partitions.map((at) => begin(at, offsets.get(nameOf(at))));
+  const onAssign = async (offered: readonly AssignedPartition[]): Promise<Position[]> => {
+    const written = await awaitWatermarks(group, offered, { ...deps, signal: stopping.signal });
+    const offsets = new Map(written.map((one) => [nameOf(one), one.offset]));
+    const begun = offered.map((one) =>
+      beginAssignment(one, offsets.get(nameOf(one)), {
+        ...deps,
+        group,
+        handlers,
+        onProgress: (assignment) => flow.resumeIfRoomy(assignment, subscriber),
+      }),
+    );
+    for (const one of begun) assigned.set(nameOf(one.at), one);
+    return begun.map((one) => one.start);
   };
 
   const onRecords = (records: readonly KafkaRecord[]): void => {
     for (const [name, batch] of Map.groupBy(records, nameOf)) {
-      const entry = assigned.get(name);
-      entry?.partition?.admit(batch);
-      if (entry) pauseIfFull(entry);
+      const assignment = assigned.get(name);
+      assignment?.partition?.admit(batch);
+      if (assignment) flow.pauseIfFull(assignment, subscriber);
     }
-  };
-
-  const pauseIfFull = (entry: Assigned): void => {
-    const isFull = !entry.partition || entry.partition.unresolved() >= limits.admittedMax;
-    if (!isFull) return;
-    entry.isPaused = true;
-    // A few records that the client has fetched already may still come; they are admitted.
-    subscriber.pause([entry.at]);
-  };
-
-  const resumeIfRoom = (entry: Assigned): void => {
-    const isRoomy = (entry.partition?.unresolved() ?? 0) <= limits.admittedMax / 2;
-    if (!entry.isPaused || !isRoomy || assigned.get(nameOf(entry.at)) !== entry) return;
-    entry.isPaused = false;
-    subscriber.resume([entry.at]);
   };
 
   const onRevoke = async (partitions: readonly TopicPartition[]): Promise<void> => {
     const leaving = partitions.flatMap((one) => assigned.get(nameOf(one)) ?? []);
-    for (const entry of leaving) assigned.delete(nameOf(entry.at));
-    await Promise.all(leaving.map((entry) => entry.partition?.drain(limits.drainMs)));
+    for (const one of leaving) assigned.delete(nameOf(one.at));
+    await Promise.all(leaving.map((one) => one.partition?.drain(limits.drainMs)));
     await flush(leaving);
   };
 
   /** A failure costs nothing but reading again what the inbox already knows. */
-  const flush = async (entries: readonly Assigned[]): Promise<void> => {
-    const moved = entries.flatMap((entry) => {
-      const position = entry.partition?.position();
-      return position && position.offset > entry.written ? [{ entry, position }] : [];
-    });
+  const flush = async (assignments: Iterable<Assignment>): Promise<void> => {
+    const moved = movedOf(assignments);
     if (moved.length === 0) return;
     const positions = moved.map((one) => one.position);
     try {
-      await writeWatermarks(sql, group, positions);
-      for (const { entry, position } of moved) entry.written = position.offset;
+      await writeWatermarks(deps.sql, group, positions);
+      for (const { assignment, position } of moved) assignment.written = position.offset;
       await subscriber.commit(positions);
     } catch (error) {
       log.warn({ group, err: error }, "watermarks could not be written");
     }
   };
 
-  const subscriber = deps.subscribe(group, topicsOf(handlers), {
-    onAssign,
-    onRevoke,
-    onRecords,
-    onError: (error) => log.warn({ group, err: error }, "the consumer reports trouble"),
-  });
+  const topics = [...new Set(handlers.flatMap((handler) => handler.topics))];
+  const onError = (error: unknown) => log.warn({ group, err: error }, "the consumer has trouble");
+  const subscriber = deps.subscribe(group, topics, { onAssign, onRevoke, onRecords, onError });
+  const flushing = repeat(limits.watermarkMs, stopping, () => flush(assigned.values()));
 
-  const flushing = (async () => {
-    while (!stopping.signal.aborted) {
-      await delay(limits.watermarkMs, undefined, { signal: stopping.signal }).catch(() => {});
-      await flush([...assigned.values()]);
-    }
-  })();
-
-  const state = (): GroupState => {
-    const entries = [...assigned.values()];
-    return {
-      group,
-      isConnected: subscriber.isHealthy(),
-      partitions: entries.length,
-      unresolved: entries.reduce((sum, one) => sum + (one.partition?.unresolved() ?? 0), 0),
-      failing: entries.flatMap((one) => one.partition?.failures() ?? []),
-      halted: entries.filter((one) => !one.partition).map((one) => one.at),
-    };
+  return {
+    state: () => stateOf(group, [...assigned.values()], subscriber),
+    stop: async () => {
+      stopping.abort();
+      await subscriber.close();
+      await flushing;
+    },
   };
-
-  const stop = async (): Promise<void> => {
-    stopping.abort();
-    await subscriber.close();
-    await flushing;
-  };
-
-  return { state, stop };
 };
 
-const topicsOf = (handlers: readonly Handler[]): string[] => [
-  ...new Set(handlers.flatMap((handler) => handler.topics)),
-];
+/** Until the database answers: nothing may be consumed from a guessed position. */
+const awaitWatermarks = async (
+  group: string,
+  partitions: readonly TopicPartition[],
+  { sql, log, retry, random, signal }: GroupDeps & Readonly<{ signal: AbortSignal }>,
+): Promise<Position[]> => {
+  for (let failures = 1; ; failures += 1) {
+    try {
+      return await readWatermarks(sql, group, partitions);
+    } catch (error) {
+      if (signal.aborted) throw error;
+      log.warn({ group, err: error }, "watermarks cannot be read; nothing is consumed before");
+      await delay(backoffMs(failures, retry, random), undefined, { signal });
+    }
+  }
+};
+
+/** Holds the client back while too much of a partition is unresolved. */
+const createFlow = (
+  { admittedMax }: GroupLimits,
+  isAssigned: (assignment: Assignment) => boolean,
+) => ({
+  pauseIfFull: (assignment: Assignment, subscriber: Subscriber): void => {
+    const { partition } = assignment;
+    if (assignment.isPaused || (partition && partition.unresolved() < admittedMax)) return;
+    assignment.isPaused = true;
+    // A few records that the client has fetched already may still come; they are admitted.
+    subscriber.pause([assignment.at]);
+  },
+  resumeIfRoomy: (assignment: Assignment, subscriber: Subscriber): void => {
+    const isFull = (assignment.partition?.unresolved() ?? 0) > admittedMax / 2;
+    if (!assignment.isPaused || isFull || !isAssigned(assignment)) return;
+    assignment.isPaused = false;
+    subscriber.resume([assignment.at]);
+  },
+});
+
+const repeat = async (
+  ms: number,
+  { signal }: AbortController,
+  act: () => Promise<void>,
+): Promise<void> => {
+  while (!signal.aborted) {
+    await delay(ms, undefined, { signal }).catch(() => {});
+    await act();
+  }
+};
+
+const stateOf = (
+  group: string,
+  assignments: readonly Assignment[],
+  subscriber: Subscriber,
+): GroupState => ({
+  group,
+  isConnected: subscriber.isHealthy(),
+  partitions: assignments.length,
+  unresolved: assignments.reduce((sum, one) => sum + (one.partition?.unresolved() ?? 0), 0),
+  failing: assignments.flatMap((one) => one.partition?.failures() ?? []),
+  halted: assignments.filter((one) => !one.partition).map((one) => one.at),
+});

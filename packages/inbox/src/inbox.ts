@@ -47,7 +47,7 @@ export const startInbox = (
   if (names.size < handlers.length) throw new RangeError("Two handlers have the same name");
   const byGroup = Map.groupBy(handlers, (handler) => handler.group ?? settings.group);
   const groups = [...byGroup].map(([group, members]) =>
-    startGroup(group, members, { ...deps, retry: limits.retry }, limits),
+    startGroup({ group, handlers: members, limits }, { ...deps, retry: limits.retry }),
   );
   return {
     state: () => groups.map((group) => group.state()),

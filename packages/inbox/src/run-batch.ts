@@ -43,7 +43,7 @@ export const runBatch = async (transact: Transact, run: Run): Promise<number> =>
   });
 };
 
-/** Two records of one event in a batch would both see that its row is new: only the first counts. */
+/** Two records of one event would both see that its row is new: only the first counts. */
 const firstById = (deliveries: readonly Delivery[], handler: Handler) => {
   const events = new Map<string, { event: Envelope; offset: number }>();
   for (const delivery of deliveries) {

@@ -21,6 +21,8 @@ export type PublisherSettings = Readonly<{
   connectTimeoutMs?: number;
   /** How long to wait for a full local queue to drain before trying again. */
   queueFullRetryMs?: number;
+  /** How long a topic may be unknown to the cluster before a record for it fails. */
+  unknownTopicMs?: number;
   /** How long closing may take. */
   closeTimeoutMs?: number;
 }>;
@@ -30,6 +32,7 @@ const defaults = {
   compression: "lz4",
   connectTimeoutMs: 10_000,
   queueFullRetryMs: 5,
+  unknownTopicMs: 5000,
   closeTimeoutMs: 1000,
 } as const;
 
@@ -51,6 +54,9 @@ export const createOpenPublisher = (
       "enable.gapless.guarantee": true,
       // Never give up by itself: a record that is given up is a gap.
       "message.timeout.ms": 0,
+      // How large a record may be is the topic's affair, and the outbox has asked it.
+      "message.max.bytes": 1_000_000_000,
+      "topic.metadata.propagation.max.ms": limits.unknownTopicMs,
       // The Java clients' partitioning, so that all languages agree where a key lives.
       partitioner: "murmur2_random",
       "compression.codec": limits.compression,
@@ -118,11 +124,15 @@ const createPublisher = (producer: Client, limits: Limits): Publisher => {
     }
   };
 
-  const close = (): Promise<void> => {
+  const shut = (): Promise<void> => {
     failure ??= fault("publish_failed", "The publisher was closed");
     pending?.reject(failure);
     return disconnect(producer, limits.closeTimeoutMs);
   };
+
+  // The client forgets the callback of a second disconnect.
+  let closed: Promise<void> | undefined;
+  const close = (): Promise<void> => (closed ??= shut());
 
   return { publish, close };
 };

@@ -11,11 +11,12 @@
 
 import { fault } from "@outrider/event";
 import type { Catalogue, Emit, Envelope } from "@outrider/event";
-import { sealTransaction } from "@outrider/postgres";
+import { guardTransaction } from "@outrider/postgres";
 import type { Database, Transaction } from "@outrider/postgres";
 import { insertRows } from "./insert.ts";
-import type { OutboxRow } from "./insert.ts";
 import { rowOf } from "./row.ts";
+import { createUnit, endUnit } from "./unit.ts";
+import type { Unit } from "./unit.ts";
 
 type Events = readonly [Envelope, ...Envelope[]];
 
@@ -24,21 +25,22 @@ export type Work<T> = (tx: Transaction, emit: Emit) => Promise<T>;
 
 export type Outbox = Readonly<{
   /**
-   * Writes events now, in this transaction. Throws `event_invalid`, `event_too_large`,
-   * `event_unknown` or `topic_unknown`: let it roll the transaction back.
+   * Writes events now, before whatever was emitted and still waits. Throws `event_invalid`,
+   * `event_too_large`, `event_unknown` or `topic_unknown`: let it roll the transaction back.
    */
   write(tx: Transaction, ...events: Events): Promise<void>;
   /**
    * Runs `work` in a transaction of its own, or in a savepoint where a transaction is given, and
    * writes what it emitted in one statement at the end. Events of a savepoint that is rolled back
-   * are dropped with it. Throws what `work`, `write` or Postgres throws; then nothing is stored.
+   * are dropped with it; drizzle's own `tx.transaction` inside of it is such a savepoint, too.
+   * Throws what `work`, `write` or Postgres throws, and `transaction_ended` when a unit of work
+   * inside of it was not awaited; then nothing is stored.
    */
   transact<T>(db: Database | Transaction, work: Work<T>): Promise<T>;
 }>;
 
 export const createOutbox = (catalogue: Catalogue): Outbox => {
-  // The buffer of each open unit of work, so that a nested one can hand its rows up.
-  const buffers = new WeakMap<Database | Transaction, OutboxRow[]>();
+  const units = new WeakMap<Database | Transaction, Unit>();
 
   const write = (tx: Transaction, ...events: Events): Promise<void> =>
     insertRows(
@@ -46,40 +48,55 @@ export const createOutbox = (catalogue: Catalogue): Outbox => {
       events.map((event) => rowOf(catalogue, event)),
     );
 
+  const run = async <T>(tx: Transaction, unit: Unit, work: Work<T>): Promise<T> => {
+    const value = await work(tx, unit.emit);
+    unit.close();
+    if (unit.open.size > 0) {
+      throw fault("transaction_ended", "A transaction inside of this one was not awaited");
+    }
+    return value;
+  };
+
   const transact = async <T>(db: Database | Transaction, work: Work<T>): Promise<T> => {
-    const outer = buffers.get(db);
-    const buffer = createBuffer(catalogue);
-    const result = await db.transaction(async (tx) => {
-      buffers.set(tx, buffer.rows);
+    const outer = units.get(db);
+    const unit = createUnit(catalogue);
+    const running = begin(db, async (tx) => {
+      units.set(tx, unit);
+      unit.end = guardTransaction(tx);
       try {
-        const value = await work(tx, buffer.emit);
-        buffer.close();
+        adopt(tx, (inner) => transact(tx, inner));
+        const value = await run(tx, unit, work);
         // Awaited: a failing statement that nobody awaits looks like a commit to postgres.js.
-        if (!outer && buffer.rows.length > 0) await insertRows(tx, buffer.rows);
+        if (!outer && unit.rows.length > 0) await insertRows(tx, unit.rows);
         return value;
       } finally {
-        buffer.close();
-        sealTransaction(tx);
+        await endUnit(unit);
       }
     });
-    // Only now: a savepoint that was rolled back takes its events with it.
-    outer?.push(...buffer.rows);
-    return result;
+    outer?.open.set(unit, running);
+    try {
+      const value = await running;
+      // Only now: a savepoint that was rolled back takes its events with it.
+      outer?.rows.push(...unit.rows);
+      return value;
+    } finally {
+      outer?.open.delete(unit);
+    }
   };
 
   return { write, transact };
 };
 
-/** Events are checked and encoded when they are emitted, so the caller sees what is wrong there. */
-const createBuffer = (catalogue: Catalogue) => {
-  const rows: OutboxRow[] = [];
-  let open = true;
-  const emit: Emit = (...events) => {
-    if (!open) throw fault("emit_after_end", "Events were emitted after their work had ended");
-    rows.push(...events.map((event) => rowOf(catalogue, event)));
-  };
-  const close = () => {
-    open = false;
-  };
-  return { rows, emit, close };
+type Begin = <T>(work: (tx: Transaction) => Promise<T>) => Promise<T>;
+
+/** Drizzle's own way to open a savepoint, of the transactions whose `transaction` is ours. */
+const originals = new WeakMap<Database | Transaction, Begin>();
+
+const begin = <T>(db: Database | Transaction, work: (tx: Transaction) => Promise<T>): Promise<T> =>
+  (originals.get(db) ?? db.transaction.bind(db))(work);
+
+/** Makes a plain `tx.transaction(...)` a unit of work: its events keep their place. */
+const adopt = (tx: Transaction, transaction: Begin): void => {
+  originals.set(tx, tx.transaction.bind(tx));
+  Object.assign(tx, { transaction });
 };

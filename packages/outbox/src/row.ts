@@ -1,4 +1,4 @@
-/** An event as an outbox row, checked so that nothing gets in that Kafka or a reader would refuse. */
+/** An event as an outbox row, checked: nothing gets in that Kafka or a reader would refuse. */
 
 import { fault, rowHeaders } from "@outrider/event";
 import type { Catalogue, Envelope } from "@outrider/event";

@@ -61,13 +61,17 @@ export const startShardLoop = (shard: number, deps: ShardDeps): ShardLoop => {
   let ownership: Ownership | undefined;
   let failure: unknown;
 
+  const onPass = (): void => {
+    failure = undefined;
+  };
+
   const keep = async (): Promise<void> => {
     for (let failures = 0; !stopping.signal.aborted;) {
       const startedMs = monotonicMs();
       try {
         ownership = await own(shard, deps);
         if (!ownership) return;
-        await serve(ownership, deps, stopping.signal, () => (failure = undefined));
+        await serve(ownership, deps, { stopping: stopping.signal, onPass });
         await releaseShard(sql, ownership.lease);
       } catch (error) {
         if (monotonicMs() - startedMs > limits.retry.capMs) failures = 0;
@@ -130,8 +134,7 @@ const assertOwned = ({ lease, lost, validUntilMs }: Ownership, deps: ShardDeps):
 const serve = async (
   ownership: Ownership,
   deps: ShardDeps,
-  stopping: AbortSignal,
-  onSuccess: () => void,
+  { stopping, onPass }: Readonly<{ stopping: AbortSignal; onPass: () => void }>,
 ): Promise<void> => {
   const publisher = await deps.openPublisher(ownership.lease.shard);
   ownership.publisher = publisher;
@@ -139,7 +142,7 @@ const serve = async (
     while (!stopping.aborted) {
       assertOwned(ownership, deps);
       const rows = await pass(ownership, publisher, deps);
-      onSuccess();
+      onPass();
       if (rows === 0 && !stopping.aborted) await deps.waker.wait(ownership.lease);
     }
   } finally {

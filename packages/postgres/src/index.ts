@@ -3,4 +3,4 @@ export type { ConnectionSettings, Database, Sql, Transaction } from "./connect.t
 export { migrateAll } from "./migrate.ts";
 export type { MigrateOptions } from "./migrate.ts";
 export { idempotencyKeys, inbox, outbox, outrider, shards, watermarks } from "./tables.ts";
-export { rawSql, sealTransaction } from "./transaction.ts";
+export { guardTransaction, rawSql } from "./transaction.ts";

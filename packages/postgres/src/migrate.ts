@@ -12,7 +12,7 @@ import { migrate } from "drizzle-orm/postgres-js/migrator";
 import { connect } from "./connect.ts";
 import type { Sql } from "./connect.ts";
 
-/** The lock's name: the ASCII of "outrider" read as a bigint, so that it meets nobody else's by chance. */
+/** The ASCII of "outrider" read as a bigint, so that the lock meets nobody else's by chance. */
 const lockId = "8031453545228428658";
 
 const journalSchema = "drizzle";

@@ -34,13 +34,13 @@ test("one that fails is said, and the others are released all the same", async (
 });
 
 test("one that hangs leaves time for the others", async () => {
-  const { onStop, release, messages } = setUp(1_020);
+  const { onStop, release, messages } = setUp(50);
   let released = false;
   onStop("database", () => void (released = true));
   onStop("server", () => new Promise(() => {}));
   const started = performance.now();
   expect(await release()).toBe(false);
-  expect(performance.now() - started).toBeLessThan(1_000);
+  expect(performance.now() - started).toBeLessThan(500);
   expect(released).toBe(true);
   expect(messages).toEqual(["server could not be released"]);
 });

@@ -14,8 +14,8 @@ export type Releasers = Readonly<{
   release(): Promise<boolean>;
 }>;
 
-/** Time kept for each releaser that still waits, so that one that hangs does not take it all. */
-const reserveMs = 500;
+/** Kept of the time for each releaser that still waits, so that one that hangs takes not all. */
+const reserve = 0.05;
 
 export const createReleasers = (log: Log, timeoutMs: number): Releasers => {
   const waiting: { what: string; release: Release }[] = [];
@@ -26,7 +26,7 @@ export const createReleasers = (log: Log, timeoutMs: number): Releasers => {
     let clean = true;
     for (let next = waiting.pop(); next; next = waiting.pop()) {
       const { what, release } = next;
-      const leftMs = deadline - performance.now() - reserveMs * (waiting.length + 1);
+      const leftMs = deadline - performance.now() - reserve * timeoutMs * (waiting.length + 1);
       try {
         await endOf(release, Math.max(leftMs, 0));
       } catch (err) {

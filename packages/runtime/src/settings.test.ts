@@ -123,7 +123,7 @@ describe("loadSettings", () => {
     expect(message).not.toContain("is missing");
   });
 
-  test("KAFKA_TLS=true asks for TLS with the system's authorities, a path for TLS with its own", () => {
+  test("KAFKA_TLS=true asks for TLS, and a path for TLS with its authorities", () => {
     const tls = (env: Record<string, string>) =>
       loadSettings(schema, { env: { ...enough, ...env } }).kafka.tls;
     expect(tls({})).toBeUndefined();

@@ -1,0 +1,19 @@
+/**
+ * What every script of the root package.json runs: `bun apps/cli/src/bootstrap.ts <command>`.
+ * It installs the project's packages where they are missing or out of date, and then becomes the
+ * command, in the same process, so that a signal reaches what it is meant for. Until then it may
+ * use nothing but what Bun brings along.
+ */
+
+import { join } from "node:path";
+import { ensurePackages } from "./install.ts";
+
+const root = join(import.meta.dirname, "../../..");
+await ensurePackages(root);
+
+if (process.argv[2] === "test") {
+  await import(join(root, "test/run.ts"));
+} else {
+  const { main } = await import("./main.ts");
+  await main(root);
+}

@@ -1,0 +1,182 @@
+/**
+ * `outrider dev`: services, migrations, topics, apps, and then it stays until it is told to stop.
+ * Whatever happens, everything it started is gone within ten seconds of the wish to stop.
+ */
+
+import { join } from "node:path";
+import { applyTopics } from "@outrider/broker";
+import { choosePorts, ensureAddon, removeStackFile, startStack } from "@outrider/stack";
+import { writeStackFile } from "@outrider/stack";
+import type { NodeBinary, Stack } from "@outrider/stack";
+import type { Context } from "./main.ts";
+import { applyMigrations } from "./migrate.ts";
+import { apps, kafkaClientImporter } from "./project.ts";
+import type { AppSpec } from "./project.ts";
+import { supervise } from "./supervisor.ts";
+import type { Supervised } from "./supervisor.ts";
+import { describe, loadTopics } from "./topics.ts";
+import { welcome } from "./welcome.ts";
+
+type RunningApp = Readonly<{ spec: AppSpec; url: string; supervised: Supervised }>;
+
+/** Together under the ten seconds that stopping may take. */
+const stopAppsMs = 5_500;
+const stopServicesMs = 3_000;
+
+/** Gives the exit code: 0 after a wish to stop, 1 when a service died. */
+export const dev = async (
+  context: Context,
+  options: Readonly<{ fresh: boolean }>,
+): Promise<number> => {
+  const startedMs = performance.now();
+  const running: RunningApp[] = [];
+  let stack: Stack | undefined;
+  try {
+    const { services, node } = await startServices(context, options);
+    stack = services;
+    const migrated = applyMigrations({ ...context, url: services.services.postgres.url });
+    await orAborted(migrated, context.signal);
+    await applyCatalogue(context, services);
+    await startApps(context, { stack: services, node, running });
+    writeState(services, running);
+    const seconds = ((performance.now() - startedMs) / 1000).toFixed(1);
+    context.report.say(welcome(running, { seconds, stateDir: services.stateDir }));
+    return await untilStopped(context, services);
+  } catch (error) {
+    if (!context.signal.aborted) throw error;
+    return 0;
+  } finally {
+    await stopAll(context, running, stack);
+  }
+};
+
+/** The services and the Kafka client's addon in parallel: both may take minutes the first time. */
+const startServices = async (
+  context: Context,
+  { fresh }: Readonly<{ fresh: boolean }>,
+): Promise<Readonly<{ services: Stack; node: NodeBinary }>> => {
+  const { root, host, report, settings } = context;
+  const failed = new AbortController();
+  const signal = AbortSignal.any([context.signal, failed.signal]);
+  const abortOthers = (error: unknown) => {
+    failed.abort(error);
+    throw error;
+  };
+  const importer = join(root, kafkaClientImporter);
+  const node = ensureAddon({ host, report, signal, importer }).catch(abortOthers);
+  const stack = startStack({
+    root,
+    host,
+    report,
+    signal,
+    fresh,
+    settings: { databaseUrl: settings.databaseUrl, kafka: settings.kafka },
+    tier: settings.outrider?.stack,
+  }).catch(abortOthers);
+  const [stackResult, nodeResult] = await Promise.allSettled([stack, node]);
+  if (stackResult.status === "fulfilled" && nodeResult.status === "fulfilled") {
+    return { services: stackResult.value, node: nodeResult.value };
+  }
+  if (stackResult.status === "fulfilled") await stackResult.value.stop(stopServicesMs);
+  throw failed.signal.reason;
+};
+
+const applyCatalogue = async (context: Context, stack: Stack): Promise<void> => {
+  const { root, report, signal } = context;
+  const catalogue = { topics: await loadTopics(root), profile: "dev" as const };
+  for (const plan of await applyTopics(stack.kafka, catalogue, { signal })) {
+    if (plan.action === "keep") continue;
+    for (const line of describe(plan, "apply")) report.say(`${"topics".padEnd(12)} ${line}`);
+  }
+};
+
+const startApps = async (
+  context: Context,
+  job: Readonly<{ stack: Stack; node: NodeBinary; running: RunningApp[] }>,
+): Promise<void> => {
+  const { stack, node, running } = job;
+  const wanted = Object.fromEntries(apps.map(({ name, port }) => [name, port]));
+  const ports = await choosePorts(stack.stateDir, wanted);
+  const failed = new AbortController();
+  const signal = AbortSignal.any([context.signal, failed.signal]);
+  await Promise.allSettled(
+    apps.map(async (spec) => {
+      const startedMs = performance.now();
+      const url = `http://127.0.0.1:${ports[spec.name]}`;
+      const supervised = await supervise(
+        {
+          signal,
+          report: context.report,
+          onStart: stack.track,
+          onRestart: () => {
+            if (running.length === apps.length) writeState(stack, running);
+          },
+        },
+        {
+          name: spec.name,
+          command: spec.runtime === "node" ? node.path : context.bun,
+          args: [join(context.root, spec.entry)],
+          cwd: context.root,
+          env: appEnv(context, stack, ports[spec.name] ?? spec.port),
+          logFile: join(stack.stateDir, "logs", `${spec.name}.log`),
+          readyUrl: `${url}/readyz`,
+        },
+      ).catch((error: unknown) => {
+        failed.abort(error);
+        throw error;
+      });
+      running.push({ spec, url, supervised });
+      const took = `ready in ${((performance.now() - startedMs) / 1000).toFixed(1)} s`;
+      context.report.say(`${spec.name.padEnd(12)} ${took.padEnd(15)} ${url}`);
+    }),
+  );
+  signal.throwIfAborted();
+};
+
+/** A given service is in the environment already; the apps read the same settings as we do. */
+const appEnv = ({ host, settings }: Context, { services }: Stack, port: number) => ({
+  ...host.env,
+  ...(!settings.databaseUrl && { DATABASE_URL: services.postgres.url }),
+  ...(!settings.kafka && { KAFKA_BOOTSTRAP_SERVERS: services.kafka.url }),
+  PORT: String(port),
+});
+
+const writeState = (stack: Stack, running: readonly RunningApp[]): void =>
+  writeStackFile(stack.stateDir, {
+    services: stack.services,
+    apps: Object.fromEntries(
+      running.map(({ spec, url, supervised }) => [spec.name, { url, pid: supervised.pid() }]),
+    ),
+  });
+
+/** Waits for work that cannot be aborted itself, such as for a lock that somebody else holds. */
+const orAborted = async <T>(work: Promise<T>, signal: AbortSignal): Promise<T> => {
+  signal.throwIfAborted();
+  return Promise.race([work, aborted(signal).then(() => Promise.reject(signal.reason))]);
+};
+
+const aborted = (signal: AbortSignal): Promise<undefined> =>
+  new Promise((resolve) => {
+    if (signal.aborted) resolve(undefined);
+    signal.addEventListener("abort", () => resolve(undefined), { once: true });
+  });
+
+const untilStopped = async ({ signal, report }: Context, stack: Stack): Promise<number> => {
+  const dead = await Promise.race([aborted(signal), stack.died]);
+  if (dead === undefined) return 0;
+  report.say(`${dead} has ended by itself; its log is ${stack.stateDir}/logs/${dead}.log`);
+  return 1;
+};
+
+const stopAll = async (
+  { report }: Context,
+  running: readonly RunningApp[],
+  stack: Stack | undefined,
+): Promise<void> => {
+  if (!stack) return;
+  const startedMs = performance.now();
+  removeStackFile(stack.stateDir);
+  await Promise.all(running.map(({ supervised }) => supervised.stop(stopAppsMs)));
+  await stack.stop(stopServicesMs);
+  report.say(`stopped in ${((performance.now() - startedMs) / 1000).toFixed(1)} s`);
+};

@@ -1,0 +1,35 @@
+/** What `outrider dev` runs in this repository: plain data, the only place that lists it. */
+
+export type AppSpec = Readonly<{
+  name: string;
+  /** Node for whatever holds the Confluent client, Bun for the rest. */
+  runtime: "bun" | "node";
+  /** Path of the entry from the root. */
+  entry: string;
+  /** Where it listens; another free port when this one is taken. */
+  port: number;
+}>;
+
+export const apps: readonly AppSpec[] = [
+  { name: "shop", runtime: "bun", entry: "apps/shop/src/http.ts", port: 3000 },
+  { name: "relay", runtime: "node", entry: "apps/relay/src/main.ts", port: 9101 },
+  { name: "shop-worker", runtime: "node", entry: "apps/shop/src/worker.ts", port: 9102 },
+];
+
+/** Modules that export `topics`; loaded by path, since apps never import apps. */
+export const topicModules: readonly string[] = ["apps/shop/src/topics.ts"];
+
+/** The package whose copy of the Confluent client the Node processes load. */
+export const kafkaClientImporter = "packages/kafka/package.json";
+
+export const migrationsFolder = "drizzle";
+
+/** Something to try when everything runs: a path of the first app, and a body. */
+export const example = {
+  path: "/v1/orders",
+  body: {
+    customerId: "ada",
+    currency: "EUR",
+    lines: [{ sku: "tea-1", quantity: 2, unitPriceMinor: 450 }],
+  },
+} as const;

@@ -1,0 +1,20 @@
+/** What the command reads from the environment or the settings file; everything is optional. */
+
+import { setting } from "@outrider/runtime";
+import * as v from "valibot";
+
+/** A loose object: the file may hold the settings of the processes, too. */
+export const cliSettings = v.object({
+  /** DATABASE_URL: use this Postgres. */
+  databaseUrl: v.optional(setting.databaseUrl),
+  /** KAFKA_BOOTSTRAP_SERVERS, KAFKA_SASL_*, KAFKA_TLS_*: use this Kafka. */
+  kafka: v.optional(setting.kafka),
+  outrider: v.optional(
+    v.object({
+      /** OUTRIDER_STACK: where the services that are not given come from. */
+      stack: v.optional(v.picklist(["embedded", "docker"], "must be embedded or docker")),
+    }),
+  ),
+});
+
+export type CliSettings = v.InferOutput<typeof cliSettings>;

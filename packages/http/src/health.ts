@@ -1,0 +1,76 @@
+/**
+ * `/livez`: the process answers. `/readyz`: it can do its work; 503 when a check fails, with
+ * `?verbose` a line each, in the form of Kubernetes' own. `/metrics`: for Prometheus.
+ */
+
+import { Hono } from "hono";
+import { withDeadline } from "./deadline.ts";
+
+/** Throws what is wrong; its message is shown. */
+export type Check = () => void | Promise<void>;
+
+export type HealthDeps = Readonly<{
+  checks: Readonly<Record<string, Check>>;
+  /** A prom-client registry. */
+  registry: Readonly<{ contentType: string; metrics(): Promise<string> }>;
+}>;
+
+const plainText = { "content-type": "text/plain; charset=utf-8" };
+
+type Outcome = Readonly<{ name: string; durationMs: number; reason?: string }>;
+
+/** `deadlineMs` is for each check. */
+export const createHealth = (deps: HealthDeps, { deadlineMs = 2000 } = {}): Hono => {
+  const checks = Object.entries(deps.checks).map(([name, check]) => watch(name, check, deadlineMs));
+  const app = new Hono();
+
+  app.get("/livez", (c) => c.body("ok\n", 200, plainText));
+
+  app.get("/readyz", async (c) => {
+    const outcomes = await Promise.all(checks.map((run) => run()));
+    const ready = outcomes.every((outcome) => outcome.reason === undefined);
+    if (ready && c.req.query("verbose") === undefined) return c.body("ok\n", 200, plainText);
+    const verdict = `readyz check ${ready ? "passed" : "failed"}`;
+    const lines = [...outcomes.map(lineOf), verdict].join("\n");
+    return c.body(`${lines}\n`, ready ? 200 : 503, plainText);
+  });
+
+  app.get("/metrics", async (c) => {
+    const { registry } = deps;
+    return c.body(await registry.metrics(), 200, { "content-type": registry.contentType });
+  });
+
+  return app;
+};
+
+const lineOf = ({ name, durationMs, reason }: Outcome): string =>
+  reason === undefined
+    ? `[+]${name} ok (${durationMs} ms)`
+    : `[-]${name} failed (${durationMs} ms): ${reason}`;
+
+/** A check that hangs is not started again: probes must not pile up on what is stuck. */
+const watch = (name: string, check: Check, deadlineMs: number): (() => Promise<Outcome>) => {
+  let running: Promise<string | undefined> | undefined;
+  const start = (): Promise<string | undefined> =>
+    Promise.resolve()
+      .then(check)
+      .then(() => undefined, reasonOf)
+      .finally(() => (running = undefined));
+  return async () => {
+    const started = performance.now();
+    running ??= start();
+    const reason = await withDeadline(
+      running,
+      deadlineMs,
+      async () => `no answer within ${deadlineMs} ms`,
+    );
+    const durationMs = Math.round(performance.now() - started);
+    return { name, durationMs, ...(reason !== undefined && { reason }) };
+  };
+};
+
+const reasonOf = (error: unknown): string => {
+  if (!(error instanceof Error)) return String(error);
+  const code = "code" in error ? String(error.code) : error.name;
+  return error.message.split("\n")[0] || code;
+};

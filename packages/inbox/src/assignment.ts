@@ -1,0 +1,63 @@
+/** An assigned partition: where it started, its lanes, and how far its watermark was written. */
+
+import type { AssignedPartition, Log, Position, TopicPartition } from "@outrider/event";
+import type { Handler } from "./handler.ts";
+import { createPartition } from "./partition.ts";
+import type { Partition, PartitionDeps } from "./partition.ts";
+import { startOffset } from "./start-offset.ts";
+
+export type Assignment = {
+  readonly at: TopicPartition;
+  /** Where the client starts to read. */
+  readonly start: Position;
+  /** Absent while halted: nothing of it is handled. */
+  readonly partition: Partition | undefined;
+  isPaused: boolean;
+  /** The watermark that was written last. */
+  written: number;
+};
+
+export type AssignmentDeps = Omit<PartitionDeps, "onResolved"> &
+  Readonly<{
+    group: string;
+    handlers: readonly Handler[];
+    log: Log;
+    /** Kafka had deleted `missing` records before they were read. */
+    onGap?(partition: TopicPartition, missing: number): void;
+    /** Some records of the assignment were resolved. */
+    onProgress(assignment: Assignment): void;
+  }>;
+
+export const nameOf = ({ topic, partition }: TopicPartition): string => `${topic}/${partition}`;
+
+export const beginAssignment = (
+  offered: AssignedPartition,
+  watermark: number | undefined,
+  deps: AssignmentDeps,
+): Assignment => {
+  const { group, log } = deps;
+  const at = { topic: offered.topic, partition: offered.partition };
+  const begin = startOffset(offered, watermark);
+  if (begin.kind === "beyond") {
+    log.error({ group, ...offered, watermark }, "the watermark is beyond the log's end; halted");
+    const start = { ...at, offset: offered.high };
+    return { at, start, partition: undefined, isPaused: false, written: start.offset };
+  }
+  if (begin.kind === "gap") {
+    log.error({ group, ...offered, watermark }, "Kafka had deleted records before they were read");
+    deps.onGap?.(at, begin.missing);
+  }
+  const start = { ...at, offset: begin.offset };
+  const handlers = deps.handlers.filter((handler) => handler.topics.includes(at.topic));
+  const onResolved = () => deps.onProgress(assignment);
+  const partition = createPartition(start, handlers, { ...deps, onResolved });
+  const assignment: Assignment = { at, start, partition, isPaused: false, written: start.offset };
+  return assignment;
+};
+
+/** Those whose position is ahead of what was written, with that position. */
+export const movedOf = (assignments: Iterable<Assignment>) =>
+  [...assignments].flatMap((assignment) => {
+    const position = assignment.partition?.position();
+    return position && position.offset > assignment.written ? [{ assignment, position }] : [];
+  });

@@ -1,0 +1,179 @@
+/**
+ * Apache Kafka in KRaft mode on the machine's Java, as a child process: one node that is broker
+ * and controller, on loopback only. Its data survives a restart, also on other ports.
+ * Throws Fault `unavailable` with the end of its log when it does not come up.
+ */
+
+import { randomBytes } from "node:crypto";
+import { existsSync } from "node:fs";
+import { mkdir, rename, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { fault } from "@outrider/event";
+import { startChild, tailOf } from "./child.ts";
+import type { Child } from "./child.ts";
+import { ensureJava } from "./java.ts";
+import type { Java } from "./java.ts";
+import { ensureArchive } from "./kafka-archive.ts";
+import { ensureKafkaJars, kafkaVersion } from "./kafka-jars.ts";
+import type { KafkaJars } from "./kafka-jars.ts";
+import { waitForKafka } from "./kafka-ready.ts";
+import { run } from "./run.ts";
+import type { EmbeddedJob, RunningService } from "./service.ts";
+
+export type KafkaPorts = Readonly<{ broker: number; controller: number }>;
+
+/** Everything that is needed to start one node. */
+export type KafkaNode = Readonly<{
+  java: Java;
+  jars: KafkaJars;
+  dataDir: string;
+  logFile: string;
+  ports: KafkaPorts;
+  /** Options of the JVM beyond those that every node has. */
+  jvmOptions: readonly string[];
+}>;
+
+const formatTimeoutMs = 60_000;
+const readyTimeoutMs = 60_000;
+/** After a start that failed. */
+const killAfterMs = 2_000;
+
+/** For dev and tests: small, and quick to start rather than quick in the long run. */
+const jvmOptions = [
+  "-Xms64m",
+  "-Xmx512m",
+  "-XX:+UseSerialGC",
+  "-XX:TieredStopAtLevel=1",
+  // Nothing is to be left in the machine's folder for temporary files.
+  "-XX:-UsePerfData",
+];
+const logOptions = [
+  "-Dorg.slf4j.simpleLogger.showDateTime=true",
+  "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSSXXX",
+  "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+  "-Dorg.slf4j.simpleLogger.log.kafka.server=info",
+];
+
+export const startKafka = async (job: EmbeddedJob, ports: KafkaPorts): Promise<RunningService> => {
+  const { host, report, signal, stateDir } = job;
+  const step = report.step("kafka");
+  try {
+    const need = { host, report, signal, purpose: "run the embedded Kafka" };
+    const java = await ensureJava(need);
+    const jars = await ensureKafkaJars(need, step);
+    const archive = await ensureArchive(job, { java, jars }, step);
+    const node = {
+      java,
+      jars,
+      dataDir: join(stateDir, "kafka"),
+      logFile: join(stateDir, "logs", "kafka.log"),
+      ports,
+      jvmOptions: archive ? [`-XX:SharedArchiveFile=${archive}`, "-Xshare:auto"] : [],
+    };
+    step.note("starting");
+    const child = await startNode(job, node);
+    const url = `127.0.0.1:${ports.broker}`;
+    const { pid, exited, stop } = child;
+    return { url, pid, edition: `embedded ${kafkaVersion}`, exited, stop };
+  } finally {
+    step.end();
+  }
+};
+
+/** Formats where needed, starts one node, and waits for a metadata answer from it. */
+export const startNode = async (job: EmbeddedJob, node: KafkaNode): Promise<Child> => {
+  await rm(join(node.dataDir, "tmp"), { recursive: true, force: true });
+  await mkdir(join(node.dataDir, "tmp"), { recursive: true });
+  const properties = join(node.dataDir, "server.properties");
+  await writeFile(properties, serverProperties(node.dataDir, node.ports));
+  if (!existsSync(join(node.dataDir, "log"))) await format(job, node);
+  const child = await startChild({
+    name: "kafka",
+    command: node.java.command,
+    args: [...javaArgs(node), "kafka.Kafka", properties],
+    cwd: node.dataDir,
+    env: job.host.env,
+    logFile: node.logFile,
+  });
+  job.onStart(child);
+  try {
+    await ready(job, child, node);
+    return child;
+  } catch (error) {
+    await child.stop(killAfterMs);
+    throw error;
+  }
+};
+
+const javaArgs = (node: KafkaNode): readonly string[] => [
+  ...jvmOptions,
+  ...node.jvmOptions,
+  ...logOptions,
+  `-Djava.io.tmpdir=${join(node.dataDir, "tmp")}`,
+  "-cp",
+  node.jars.classPath,
+];
+
+export const serverProperties = (dataDir: string, ports: KafkaPorts): string => {
+  const broker = `PLAINTEXT://127.0.0.1:${ports.broker}`;
+  const controller = `CONTROLLER://127.0.0.1:${ports.controller}`;
+  const properties = {
+    "process.roles": "broker,controller",
+    "node.id": "1",
+    "controller.quorum.bootstrap.servers": `127.0.0.1:${ports.controller}`,
+    listeners: `${broker},${controller}`,
+    "advertised.listeners": `${broker},${controller}`,
+    "controller.listener.names": "CONTROLLER",
+    "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+    "log.dirs": join(dataDir, "log"),
+    "auto.create.topics.enable": "false",
+    "group.initial.rebalance.delay.ms": "0",
+    "offsets.topic.num.partitions": "8",
+    "offsets.topic.replication.factor": "1",
+    "transaction.state.log.num.partitions": "8",
+    "transaction.state.log.replication.factor": "1",
+    "transaction.state.log.min.isr": "1",
+    "share.coordinator.state.topic.num.partitions": "8",
+    "share.coordinator.state.topic.replication.factor": "1",
+    "share.coordinator.state.topic.min.isr": "1",
+  };
+  return Object.entries(properties)
+    .map(([name, value]) => `${name}=${value}\n`)
+    .join("");
+};
+
+/** Formats a folder that is renamed into place only when the tool has succeeded. */
+const format = async (job: EmbeddedJob, node: KafkaNode): Promise<void> => {
+  const scratch = join(node.dataDir, "formatting");
+  await rm(scratch, { recursive: true, force: true });
+  await mkdir(scratch, { recursive: true });
+  const properties = join(scratch, "server.properties");
+  await writeFile(properties, serverProperties(scratch, node.ports));
+  // May begin with "-", so it is never an argument of its own.
+  const clusterId = randomBytes(16).toString("base64url");
+  const command = ["format", `--cluster-id=${clusterId}`, "-c", properties, "--standalone"];
+  const { code, output } = await run(
+    node.java.command,
+    [...javaArgs(node), "kafka.tools.StorageTool", ...command],
+    { cwd: scratch, env: job.host.env, timeoutMs: formatTimeoutMs, signal: job.signal },
+  );
+  if (code !== 0) {
+    throw fault("unavailable", "Kafka's storage could not be formatted.", { details: { output } });
+  }
+  await rename(join(scratch, "log"), join(node.dataDir, "log"));
+  await rm(scratch, { recursive: true, force: true });
+};
+
+const ready = (job: EmbeddedJob, child: Child, node: KafkaNode): Promise<void> =>
+  waitForKafka(
+    { bootstrapServers: `127.0.0.1:${node.ports.broker}` },
+    {
+      timeoutMs: readyTimeoutMs,
+      signal: job.signal,
+      check: () => {
+        if (child.isRunning()) return;
+        const log = tailOf(node.logFile);
+        throw fault("unavailable", `Kafka ended while starting; its log says:\n${log}`);
+      },
+    },
+  );

