@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from "bun:test";
 import { createOutbox } from "@outrider/outbox";
-import { connect, connectDatabase, rawSql, sealTransaction } from "@outrider/postgres";
+import { connect, connectDatabase, guardTransaction, rawSql } from "@outrider/postgres";
 import type { Database, Sql, Transaction } from "@outrider/postgres";
 import { sql as drizzleSql } from "drizzle-orm";
 import { codeOf, countedOn, failureOf } from "../support/counted.ts";
@@ -94,8 +94,8 @@ test("a savepoint that is over is refused while its transaction goes on", async 
   expect(await things()).toEqual(["on"]);
 });
 
-test("without the seal a late statement joins the next transaction of its connection", async () => {
-  const client = connect({ url: database.url, name: "test-unsealed", poolMax: 1 });
+test("without the guard a late statement joins the next transaction of its connection", async () => {
+  const client = connect({ url: database.url, name: "test-unguarded", poolMax: 1 });
   const leaked: { unsafe(query: string): Promise<unknown> }[] = [];
   await client.begin(async (tx) => void leaked.push(tx));
   const failure = await failureOf(
@@ -109,7 +109,7 @@ test("without the seal a late statement joins the next transaction of its connec
   expect(await things()).toEqual([]);
 });
 
-test("with the seal nothing joins the next transaction of the connection", async () => {
+test("with the guard nothing joins the next transaction of the connection", async () => {
   const late = await endedBy("that is committed");
   await outbox.transact(db, async (tx) => {
     await addThing(tx, "own");
@@ -118,8 +118,8 @@ test("with the seal nothing joins the next transaction of the connection", async
   expect(await things()).toEqual(["own"]);
 });
 
-test("sealing one transaction leaves its successors alone", async () => {
-  await db.transaction(async (tx) => sealTransaction(tx));
+test("guarding one transaction leaves its successors alone", async () => {
+  await db.transaction(async (tx) => guardTransaction(tx)());
   await db.transaction((tx) => addThing(tx, "next"));
   await outbox.transact(db, (tx) => addThing(tx, "after"));
   expect(await things()).toEqual(["after", "next"]);

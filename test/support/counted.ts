@@ -1,8 +1,9 @@
 /** The smallest event type, for tests: the n-th thing that happened to a key. */
 
 import { randomUUID } from "node:crypto";
-import { defineCatalogue, defineEvent, defineTopic } from "@outrider/event";
-import type { Catalogue, EventDefinition, EventOf } from "@outrider/event";
+import { dataschemaOf, defineCatalogue, defineEvent, defineTopic } from "@outrider/event";
+import { rowHeaders } from "@outrider/event";
+import type { Catalogue, Envelope, EventDefinition, EventOf, KafkaRecord } from "@outrider/event";
 import * as v from "valibot";
 
 const data = v.object({ key: v.string(), n: v.number(), text: v.optional(v.string()) });
@@ -17,7 +18,7 @@ export type CountedEvents = Readonly<{
   count(key: string, n: number, text?: string): Counted;
 }>;
 
-/** An event type on a topic of its own. */
+/** An event type on a topic of its own, which may take less than an app may declare. */
 export const countedOn = (topic: string, maxMessageBytes?: number): CountedEvents => {
   const definition = defineEvent({
     type: "test.counted",
@@ -28,7 +29,8 @@ export const countedOn = (topic: string, maxMessageBytes?: number): CountedEvent
     data,
     key: (counted) => counted.key,
   });
-  const spec = defineTopic({ name: topic, ...(maxMessageBytes && { maxMessageBytes }) });
+  const ordinary = defineTopic({ name: topic });
+  const spec = { ...ordinary, maxMessageBytes: maxMessageBytes ?? ordinary.maxMessageBytes };
   return {
     definition,
     catalogue: defineCatalogue([spec], [definition]),
@@ -37,6 +39,28 @@ export const countedOn = (topic: string, maxMessageBytes?: number): CountedEvent
         { key, n, ...(text !== undefined && { text }) },
         { id: randomUUID(), occurredAt: new Date(), sequence: n },
       ),
+  };
+};
+
+/** The record that an event becomes, at a place in a log. */
+export const recordAt = (
+  event: Envelope,
+  at: Readonly<{ topic: string; offset: number; partition?: number }>,
+): KafkaRecord => {
+  const headers: Record<string, string> = {
+    ce_id: event.id,
+    ce_type: event.type,
+    ce_dataschema: dataschemaOf(event.type, event.version),
+    ...(event.sequence !== undefined && { ce_sequence: `${event.sequence}` }),
+    ...rowHeaders(event),
+  };
+  return {
+    partition: 0,
+    ...at,
+    timestampMs: Date.parse(event.occurredAt),
+    key: Buffer.from(event.key),
+    value: Buffer.from(JSON.stringify(event.data)),
+    headers: Object.entries(headers).map(([name, value]) => ({ [name]: Buffer.from(value) })),
   };
 };
 

@@ -77,7 +77,7 @@ export type Subscriber = Readonly<{
   resume(partitions: readonly TopicPartition[]): void;
   /** Copies positions to the group's offsets in Kafka, for lag tools; never throws. */
   commit(positions: readonly Position[]): Promise<void>;
-  /** True while the consumer is connected and polls. */
+  /** True while the client polls; whether a broker answers is for a probe to say. */
   isHealthy(): boolean;
   /** Drains what is assigned through `onRevoke`, then leaves the group. */
   close(): Promise<void>;

@@ -6,6 +6,8 @@ import type { Transaction } from "@outrider/postgres";
 export type HandledEvent = Readonly<{ eventId: string; offset: number }>;
 
 export type HandledBatch = Readonly<{
+  /** Limit of each statement that follows in the transaction. */
+  statementTimeoutMs: number;
   handler: string;
   topic: string;
   partition: number;
@@ -20,7 +22,7 @@ export type HandledBatch = Readonly<{
  */
 export const recordHandled = async (
   tx: Transaction,
-  { handler, topic, partition, events }: HandledBatch,
+  { statementTimeoutMs, handler, topic, partition, events }: HandledBatch,
 ): Promise<Set<string>> => {
   const rows = await rawSql(tx)<{ event_id: string }[]>`
     insert into outrider.inbox (handler, event_id, state, topic, partition, "offset")
@@ -29,6 +31,8 @@ export const recordHandled = async (
       ${events.map((event) => event.eventId)}::uuid[],
       ${events.map((event) => event.offset)}::bigint[]
     ) as batch (event_id, position)
+    -- here, to save a round trip: a handler's own statement ends with its time limit
+    cross join set_config('statement_timeout', ${String(statementTimeoutMs)}, true)
     order by event_id
     on conflict do nothing
     returning event_id`;

@@ -13,6 +13,9 @@ import { recordHandled } from "./record-handled.ts";
  */
 export type Transact = <T>(work: (tx: Transaction, emit: Emit) => Promise<T>) => Promise<T>;
 
+/** A statement is ended by the server this much later than the handler, if it still runs then. */
+const graceMs = 250;
+
 export type Run = Readonly<{
   handler: Handler;
   /** Of one partition, in order. */
@@ -32,6 +35,7 @@ export const runBatch = async (transact: Transact, run: Run): Promise<number> =>
   const events = firstById(deliveries, handler);
   return transact(async (tx, emit) => {
     const fresh = await recordHandled(tx, {
+      statementTimeoutMs: handler.timeoutMs + graceMs,
       handler: handler.name,
       topic,
       partition,

@@ -64,10 +64,12 @@ export const openConsumer = ({ create, topics, events, limits }: ConsumerParts):
     else client.unassign();
   };
 
+  const isNews = createNews();
+
   const consume = async (): Promise<void> => {
     client.on("event.error", (error: LibrdKafkaError) => {
       if (error.code === kafkaCodes.ERR__FATAL) broken ??= error;
-      else events.onError(error);
+      else if (isNews(error.code)) events.onError(error);
     });
     await connectConsumer(client, limits.connectTimeoutMs);
     client.setDefaultConsumeTimeout(limits.fetchWaitMs);
@@ -122,6 +124,19 @@ export const commitPositions = (client: RdConsumer, positions: readonly Position
   } catch {
     // A rebalance or a disconnect came first.
   }
+};
+
+/** An outage makes librdkafka repeat itself dozens of times a second: each code now and then. */
+const repeatAfterMs = 10_000;
+
+const createNews = (): ((code: number) => boolean) => {
+  const saidMs = new Map<number, number>();
+  return (code) => {
+    const nowMs = performance.now();
+    const isOld = nowMs - (saidMs.get(code) ?? Number.NEGATIVE_INFINITY) < repeatAfterMs;
+    if (!isOld) saidMs.set(code, nowMs);
+    return !isOld;
+  };
 };
 
 const isSame = (one: TopicPartition, other: TopicPartition): boolean =>

@@ -30,7 +30,8 @@ export type PublisherSettings = Readonly<{
 const defaults = {
   lingerMs: 0,
   compression: "lz4",
-  connectTimeoutMs: 10_000,
+  // Closing waits for a connect that is under way.
+  connectTimeoutMs: 3000,
   queueFullRetryMs: 5,
   unknownTopicMs: 5000,
   closeTimeoutMs: 1000,

@@ -32,7 +32,8 @@ const defaults = {
   groupProtocol: "consumer",
   fetchMax: 500,
   fetchWaitMs: 100,
-  connectTimeoutMs: 10_000,
+  // Closing waits for a connect that is under way.
+  connectTimeoutMs: 3000,
   rebuild: { baseMs: 200, capMs: 10_000 },
 } as const;
 

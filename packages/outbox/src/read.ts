@@ -43,7 +43,10 @@ export const findPending = async (
   leases: readonly Lease[],
 ): Promise<Map<number, boolean>> => {
   const rows = await sql<{ shard: number; pending: boolean }[]>`
-    select s.shard, exists (select 1 from outrider.outbox o where o.shard = s.shard) as pending
+    select s.shard,
+      -- ordered, since for a mere EXISTS the planner scans the table, dead rows and all
+      (select o.id from outrider.outbox o where o.shard = s.shard order by o.id limit 1)
+        is not null as pending
     from outrider.shards s
     join unnest(
       ${leases.map((lease) => lease.shard)}::smallint[],

@@ -128,6 +128,11 @@ export const serverProperties = (dataDir: string, ports: KafkaPorts): string => 
     "log.dirs": join(dataDir, "log"),
     "auto.create.topics.enable": "false",
     "group.initial.rebalance.delay.ms": "0",
+    // A worker that was killed is missed after 6 s instead of 45, and joins are quick.
+    "group.consumer.min.session.timeout.ms": "6000",
+    "group.consumer.session.timeout.ms": "6000",
+    "group.consumer.min.heartbeat.interval.ms": "500",
+    "group.consumer.heartbeat.interval.ms": "500",
     "offsets.topic.num.partitions": "8",
     "offsets.topic.replication.factor": "1",
     "transaction.state.log.num.partitions": "8",
