@@ -8,7 +8,7 @@ import { spawn } from "node:child_process";
 import { globSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, relative, resolve } from "node:path";
-import { describeHost, ensureAddon, startStack } from "@outrider/stack";
+import { describeHost, startStackWithNode } from "@outrider/stack";
 import type { NodeBinary, Stack } from "@outrider/stack";
 import { createReporter } from "../apps/cli/src/reporter.ts";
 import { coveredShare, mergeCoverage, readLcov } from "./report/coverage.ts";
@@ -37,24 +37,20 @@ type Parts = Readonly<{ stack: Stack; node: NodeBinary; folder: string }>;
 
 const startServices = async (): Promise<Parts> => {
   const folder = mkdtempSync(join(tmpdir(), "outrider-test-"));
-  const { signal } = stopping;
-  const importer = join(root, "packages/kafka/package.json");
   const { DATABASE_URL: databaseUrl, KAFKA_BOOTSTRAP_SERVERS: bootstrapServers } = process.env;
-  const [stack, node] = await Promise.all([
-    startStack({
-      root: folder,
-      host,
-      report,
-      signal,
-      settings: {
-        ports: { postgres: 0, kafka: 0 },
-        ...(databaseUrl && { databaseUrl }),
-        ...(bootstrapServers && { kafka: { bootstrapServers } }),
-      },
-    }),
-    ensureAddon({ host, report, signal, importer }),
-  ]);
-  return { stack, node, folder };
+  const parts = await startStackWithNode({
+    root: folder,
+    host,
+    report,
+    signal: stopping.signal,
+    importer: join(root, "packages/kafka/package.json"),
+    settings: {
+      ports: { postgres: 0, kafka: 0 },
+      ...(databaseUrl && { databaseUrl }),
+      ...(bootstrapServers && { kafka: { bootstrapServers } }),
+    },
+  });
+  return { ...parts, folder };
 };
 
 /** The child's output is ours; resolves with its exit code. */
@@ -178,7 +174,7 @@ try {
   console.error(error instanceof Error ? error.message : error);
   console.log("0 passed, 1 failed");
 } finally {
-  await parts?.stack.stop();
+  await parts?.stack.discard();
   if (parts) rmSync(parts.folder, { recursive: true, force: true });
 }
 process.exit(stopping.signal.aborted ? 1 : exitCode);

@@ -50,11 +50,13 @@ export const readLog = async (
   );
 
 export const logRecordOf = (record: KafkaRecord): LogRecord => {
-  const headers = headerTexts(record.headers);
+  const headers = record.headers
+    .flatMap((header) => Object.entries(header))
+    .map(([name, bytes]) => [name, Buffer.from(bytes).toString("base64")]);
   const { partition, offset, timestampMs } = record;
   const value = Buffer.from(record.value ?? []).toString();
   return {
-    id: headers.ce_id ?? `no id at ${partition}/${offset}`,
+    id: headerTexts(record.headers).ce_id ?? `no id at ${partition}/${offset}`,
     key: Buffer.from(record.key ?? []).toString(),
     partition,
     offset,

@@ -23,12 +23,12 @@ describe("applyTopics", () => {
     const name = newName();
     const before = defineTopic({ name, partitions: 3 });
     await applyTopics(kafka, { topics: [before], profile: "dev" });
-    const after = defineTopic({ name, partitions: 6, maxMessageBytes: 1_000 });
+    const after = defineTopic({ name, partitions: 6, retentionMs: 1_000 });
     for (const act of [applyTopics, planTopics]) {
       const [plan] = await act(kafka, { topics: [after], profile: "dev" });
       expect(plan?.differences).toEqual([
         { setting: "partitions", wanted: "6", actual: "3" },
-        { setting: "max.message.bytes", wanted: "1000", actual: "1048588" },
+        { setting: "retention.ms", wanted: "1000", actual: "604800000" },
       ]);
     }
   });

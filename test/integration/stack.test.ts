@@ -70,7 +70,7 @@ afterAll(async () => {
     await removeData({ stateDir, host });
     rmSync(folder, { recursive: true, force: true });
   }
-});
+}, 60_000);
 
 describe("an embedded stack", () => {
   test("answers, is durable and decodable, keeps its data and leaves no process", async () => {

@@ -9,13 +9,18 @@ export type Cuttable = Readonly<{
   /** Ends every connection and refuses new ones. */
   cut(): Promise<void>;
   restore(): Promise<void>;
+  /** Resets every connection of a client, as a peer does that has crashed; new ones are welcome. */
+  reset(): void;
   close(): Promise<void>;
 }>;
 
 export const createCuttable = async (serviceUrl: string): Promise<Cuttable> => {
   const service = new URL(serviceUrl);
   const sockets = new Set<Socket>();
+  const clients = new Set<Socket>();
   const server = createServer((near) => {
+    clients.add(near);
+    near.on("close", () => clients.delete(near));
     const far = connect(Number(service.port), service.hostname);
     for (const [socket, other] of [
       [near, far],
@@ -42,6 +47,9 @@ export const createCuttable = async (serviceUrl: string): Promise<Cuttable> => {
   return {
     url: url.href,
     cut,
+    reset: () => {
+      for (const client of clients) client.resetAndDestroy();
+    },
     restore: async () => void (await listen(server, port)),
     close: async () => (server.listening ? cut() : undefined),
   };

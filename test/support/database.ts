@@ -6,7 +6,8 @@
 import { createHash, randomBytes } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { connect, migrateAll } from "@outrider/postgres";
+import { connect } from "@outrider/postgres";
+import { migrateAll } from "@outrider/postgres/migrate";
 import type { Sql } from "@outrider/postgres";
 
 const folder = join(import.meta.dirname, "../../drizzle");

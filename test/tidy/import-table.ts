@@ -8,13 +8,15 @@ export type Allowed = Readonly<{
   /** Packages of ours, without their `@outrider/`. */
   own: readonly string[];
   npm: readonly string[];
+  /** What its tests import besides. */
+  dev?: readonly string[];
 }>;
 
 export const importTable: Readonly<Record<string, Allowed>> = {
-  "packages/event": { own: [], npm: ["valibot"] },
+  "packages/event": { own: [], npm: ["valibot"], dev: ["fast-check"] },
   "packages/postgres": { own: ["event"], npm: ["drizzle-orm", "postgres"] },
-  "packages/outbox": { own: ["event", "postgres"], npm: [] },
-  "packages/inbox": { own: ["event", "postgres"], npm: [] },
+  "packages/outbox": { own: ["event", "postgres"], npm: [], dev: ["valibot"] },
+  "packages/inbox": { own: ["event", "postgres"], npm: [], dev: ["fast-check", "valibot"] },
   "packages/kafka": { own: ["event"], npm: ["@confluentinc/kafka-javascript"] },
   "packages/broker": { own: ["event"], npm: ["@platformatic/kafka"] },
   "packages/runtime": {
@@ -56,6 +58,7 @@ export const importTable: Readonly<Record<string, Allowed>> = {
   "apps/shop": {
     own: ["event", "http", "inbox", "kafka", "outbox", "postgres", "runtime"],
     npm: ["drizzle-orm", "hono", "hono-openapi", "prom-client", "swagger-ui-dist", "valibot"],
+    dev: ["fast-check"],
   },
   "apps/cli": {
     own: ["broker", "event", "postgres", "runtime", "stack"],
@@ -63,16 +66,12 @@ export const importTable: Readonly<Record<string, Allowed>> = {
   },
   test: {
     own: ["broker", "event", "http", "inbox", "kafka", "outbox", "postgres", "runtime", "stack"],
-    npm: [
-      "@confluentinc/kafka-javascript",
-      "drizzle-orm",
-      "fast-check",
-      "hono",
-      "postgres",
-      "valibot",
-    ],
+    npm: ["@confluentinc/kafka-javascript", "drizzle-orm", "fast-check", "postgres", "valibot"],
   },
 };
+
+/** What a package offers beside its index. Migrations read files, which edge apps cannot. */
+export const entryPoints: readonly string[] = ["@outrider/postgres/migrate"];
 
 /** Tools of the root, and who else may import one of them. */
 export const rootTools: Readonly<Record<string, readonly string[]>> = {

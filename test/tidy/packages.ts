@@ -2,6 +2,7 @@
 
 import { posix } from "node:path";
 import { importedBy, isBuiltIn, isRelative, ownPrefix, packageOf } from "./imports.ts";
+import { entryPoints } from "./import-table.ts";
 import type { Allowed } from "./import-table.ts";
 import type { Source } from "./sources.ts";
 
@@ -17,9 +18,10 @@ const declaredIn = (manifest: Manifest): Record<string, string> => ({
   ...manifest.devDependencies,
 });
 
-const namesOf = ({ own, npm }: Allowed): string[] => [
+const namesOf = ({ own, npm, dev = [] }: Allowed): string[] => [
   ...own.map((name) => `${ownPrefix}${name}`),
   ...npm,
+  ...dev,
 ];
 
 /** The manifest declares what the table allows, no more and no less, from catalog or workspace. */
@@ -37,13 +39,19 @@ export const checkManifest = (folder: string, manifest: Manifest, allowed: Allow
   return faults;
 };
 
-type Workspace = Readonly<{ folder: string; sources: readonly Source[]; names: readonly string[] }>;
+type Workspace = Readonly<{
+  folder: string;
+  sources: readonly Source[];
+  names: readonly string[];
+  /** For its tests only. */
+  devNames?: readonly string[];
+}>;
 
 const isWithin = (folder: string, path: string): boolean => path.startsWith(`${folder}/`);
 
 /** Every import is declared, every declaration imported, and relative ones stay at home. */
 export const checkImports = (
-  { folder, sources, names }: Workspace,
+  { folder, sources, names, devNames = [] }: Workspace,
   exempt: Readonly<{
     notImported: readonly string[];
     tools: Readonly<Record<string, readonly string[]>>;
@@ -56,20 +64,25 @@ export const checkImports = (
       const name = packageOf(specifier);
       if (isRelative(specifier)) {
         const target = posix.join(posix.dirname(path), specifier);
-        // Tests drive apps as they are, which export nothing.
-        const atHome = isWithin(folder, target) || (folder === "test" && isWithin("apps", target));
+        // Integration tests drive apps, which export nothing, and the inner parts of packages.
+        const isTested = isWithin("apps", target) || isWithin("packages", target);
+        const atHome = isWithin(folder, target) || (folder === "test" && isTested);
         if (!atHome) faults.push(`${path} imports ${specifier}, outside of ${folder}`);
         if (!target.endsWith(".ts")) faults.push(`${path} imports ${specifier} without .ts`);
       } else if (!isBuiltIn(specifier)) {
         used.add(name);
         const isTool = exempt.tools[name]?.includes(posix.basename(path));
-        if (!names.includes(name) && !isTool) faults.push(`${path} imports ${name}, undeclared`);
-        const isDeep = name.startsWith(ownPrefix) && specifier !== name;
+        const isDev = path.endsWith(".test.ts") && devNames.includes(name);
+        const isDeclared = names.includes(name) || isTool || isDev;
+        if (!isDeclared) faults.push(`${path} imports ${name}, undeclared`);
+        const isDeep = name.startsWith(ownPrefix) && ![name, ...entryPoints].includes(specifier);
         if (isDeep) faults.push(`${path} imports ${specifier}, past the package's index.ts`);
       }
     }
   }
-  for (const name of names) if (!used.has(name)) faults.push(`${folder} never imports ${name}`);
+  for (const name of [...names, ...devNames]) {
+    if (!used.has(name)) faults.push(`${folder} never imports ${name}`);
+  }
   return faults;
 };
 

@@ -21,9 +21,7 @@ export const checkBun = (starts: readonly string[], sources: readonly Source[]):
   );
 
 /** Parts of an edge app that need more than Web APIs, each with its reason. */
-export const edgeExemptions: Readonly<Record<string, string>> = {
-  "packages/postgres/": "the driver needs sockets, which edge runtimes give as node: modules",
-};
+export const edgeExemptions: Readonly<Record<string, string>> = {};
 
 type Foreign = Readonly<{ imports: RegExp; api: RegExp }>;
 

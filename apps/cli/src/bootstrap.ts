@@ -9,7 +9,12 @@ import { join } from "node:path";
 import { ensurePackages } from "./install.ts";
 
 const root = join(import.meta.dirname, "../../..");
-await ensurePackages(root);
+const installed = await ensurePackages(root);
+// This process has already looked for packages where there were none, and remembers that. So it
+// starts over as the same process: whoever waits for it or sends it signals notices nothing.
+if (installed && process.execve) {
+  process.execve(process.execPath, [process.execPath, ...process.argv.slice(1)], process.env);
+}
 
 if (process.argv[2] === "test") {
   await import(join(root, "test/run.ts"));

@@ -5,8 +5,7 @@
 
 import { join } from "node:path";
 import { applyTopics } from "@outrider/broker";
-import { choosePorts, ensureAddon, removeStackFile, startStack } from "@outrider/stack";
-import { writeStackFile } from "@outrider/stack";
+import { choosePorts, removeStackFile, startStackWithNode, writeStackFile } from "@outrider/stack";
 import type { NodeBinary, Stack } from "@outrider/stack";
 import type { Context } from "./main.ts";
 import { applyMigrations } from "./migrate.ts";
@@ -32,16 +31,16 @@ export const dev = async (
   const running: RunningApp[] = [];
   let stack: Stack | undefined;
   try {
-    const { services, node } = await startServices(context, options);
-    stack = services;
-    const migrated = applyMigrations({ ...context, url: services.services.postgres.url });
+    const started = await startStackWithNode({ ...context, ...stackOptions(context), ...options });
+    stack = started.stack;
+    const migrated = applyMigrations({ ...context, url: stack.services.postgres.url });
     await orAborted(migrated, context.signal);
-    await applyCatalogue(context, services);
-    await startApps(context, { stack: services, node, running });
-    writeState(services, running);
+    await applyCatalogue(context, stack);
+    await startApps(context, { ...started, running });
+    writeState(stack, running);
     const seconds = ((performance.now() - startedMs) / 1000).toFixed(1);
-    context.report.say(welcome(running, { seconds, stateDir: services.stateDir }));
-    return await untilStopped(context, services);
+    context.report.say(welcome(running, { seconds, stateDir: stack.stateDir }));
+    return await untilStopped(context, stack);
   } catch (error) {
     if (!context.signal.aborted) throw error;
     return 0;
@@ -50,36 +49,12 @@ export const dev = async (
   }
 };
 
-/** The services and the Kafka client's addon in parallel: both may take minutes the first time. */
-const startServices = async (
-  context: Context,
-  { fresh }: Readonly<{ fresh: boolean }>,
-): Promise<Readonly<{ services: Stack; node: NodeBinary }>> => {
-  const { root, host, report, settings } = context;
-  const failed = new AbortController();
-  const signal = AbortSignal.any([context.signal, failed.signal]);
-  const abortOthers = (error: unknown) => {
-    failed.abort(error);
-    throw error;
-  };
-  const importer = join(root, kafkaClientImporter);
-  const node = ensureAddon({ host, report, signal, importer }).catch(abortOthers);
-  const stack = startStack({
-    root,
-    host,
-    report,
-    signal,
-    fresh,
-    settings: { databaseUrl: settings.databaseUrl, kafka: settings.kafka },
-    tier: settings.outrider?.stack,
-  }).catch(abortOthers);
-  const [stackResult, nodeResult] = await Promise.allSettled([stack, node]);
-  if (stackResult.status === "fulfilled" && nodeResult.status === "fulfilled") {
-    return { services: stackResult.value, node: nodeResult.value };
-  }
-  if (stackResult.status === "fulfilled") await stackResult.value.stop(stopServicesMs);
-  throw failed.signal.reason;
-};
+const stackOptions = ({ root, stateRoot, settings }: Context) => ({
+  root: stateRoot,
+  importer: join(root, kafkaClientImporter),
+  settings: { databaseUrl: settings.databaseUrl, kafka: settings.kafka },
+  tier: settings.outrider?.stack,
+});
 
 const applyCatalogue = async (context: Context, stack: Stack): Promise<void> => {
   const { root, report, signal } = context;

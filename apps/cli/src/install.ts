@@ -1,6 +1,7 @@
 /**
  * Installs the project's packages with the Bun that runs this, which need not be on PATH: `npx
- * bun` is one that is not. A marker in node_modules says for which manifests that was last done.
+ * bun` is one that is not. A marker in node_modules says for which manifests that was last done,
+ * and which folders it made.
  */
 
 import { spawn } from "node:child_process";
@@ -11,29 +12,37 @@ import { join } from "node:path";
 const marker = join("node_modules", ".outrider-installed");
 const workspaceFolders = ["apps", "packages"];
 
-/** Installs what `bun.lock` says unless that is done; ends the process when it fails. */
-export const ensurePackages = async (root: string): Promise<void> => {
-  const wanted = manifestsHash(root);
-  if (readIfThere(join(root, marker)) === wanted) return;
+/** True when it had to install; ends the process when that fails. */
+export const ensurePackages = async (root: string): Promise<boolean> => {
+  const workspaces = findWorkspaces(root);
+  const hash = hashManifests(root, workspaces);
+  const [known, ...linked] = readIfThere(join(root, marker))?.split("\n") ?? [];
+  if (known === hash && linked.every((path) => existsSync(join(root, path)))) return false;
   console.log("installing the project's packages");
   const code = await install(root);
   if (code !== 0) {
     console.error("The packages could not be installed; try: bun install");
     process.exit(code);
   }
+  const folders = workspaces.map((path) => join(path, "node_modules"));
+  const present = folders.filter((path) => existsSync(join(root, path)));
   mkdirSync(join(root, "node_modules"), { recursive: true });
-  writeFileSync(join(root, marker), wanted);
+  writeFileSync(join(root, marker), [hash, ...present].join("\n"));
+  return true;
+};
+
+const findWorkspaces = (root: string): readonly string[] => {
+  const inFolder = (folder: string) =>
+    readdirSync(join(root, folder))
+      .toSorted()
+      .map((name) => join(folder, name));
+  return ["test", ...workspaceFolders.flatMap(inFolder)];
 };
 
 /** Changes whenever the lock file or the manifest of any workspace does. */
-const manifestsHash = (root: string): string => {
+const hashManifests = (root: string, workspaces: readonly string[]): string => {
   const hash = createHash("sha256");
-  const workspaces = workspaceFolders.flatMap((folder) =>
-    readdirSync(join(root, folder))
-      .sort()
-      .map((name) => join(folder, name)),
-  );
-  for (const folder of [".", "test", ...workspaces]) {
+  for (const folder of [".", ...workspaces]) {
     const path = join(folder, "package.json");
     hash.update(path).update(readIfThere(join(root, path)) ?? "");
   }

@@ -67,6 +67,8 @@ const context = (root: string) => {
   stdout.on("error", () => {});
   return {
     root,
+    /** Whose `.outrider` holds data, logs and what runs. */
+    stateRoot: root,
     host: describeHost(env),
     settings: settingsOrExit(cliSettings, { env }),
     /** The Bun that runs us. */

@@ -2,7 +2,7 @@
 
 import { join } from "node:path";
 import { fault } from "@outrider/event";
-import { migrateAll } from "@outrider/postgres";
+import { migrateAll } from "@outrider/postgres/migrate";
 import type { Report } from "@outrider/stack";
 import type { Context } from "./main.ts";
 import { migrationsFolder } from "./project.ts";

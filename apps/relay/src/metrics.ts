@@ -6,6 +6,9 @@ import type { Sql } from "@outrider/postgres";
 import { Counter, Gauge, Histogram } from "prom-client";
 import type { Registry } from "prom-client";
 
+/** While Postgres is away; the other metrics are wanted then more than ever. */
+const unknown = { pending: Number.NaN, oldestAgeMs: Number.NaN };
+
 export const createRelayMetrics = (
   registry: Registry,
   sql: Sql,
@@ -38,20 +41,21 @@ export const createRelayMetrics = (
       this.set(state().owned.length);
     },
   });
-  const pending = new Gauge({
+  // Asked in the order of registration: the first one reads for both.
+  new Gauge({
     name: "outbox_events_pending",
     help: "Events that wait to be published, counted up to 100,000.",
     registers,
+    async collect() {
+      const backlog = await readBacklog(sql).catch(() => unknown);
+      this.set(backlog.pending);
+      age.set(backlog.oldestAgeMs / 1000);
+    },
   });
-  new Gauge({
+  const age = new Gauge({
     name: "outbox_oldest_pending_age_seconds",
     help: "Age of the oldest event that waits to be published.",
     registers,
-    async collect() {
-      const backlog = await readBacklog(sql);
-      pending.set(backlog.pending);
-      this.set(backlog.oldestAgeMs / 1000);
-    },
   });
   return {
     onPublished: (shard, rows, durationMs) => {

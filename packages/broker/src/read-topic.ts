@@ -5,9 +5,11 @@
  * Throws as `withAdmin` does.
  */
 
+import { setTimeout as delay } from "node:timers/promises";
 import { fault, isFault } from "@outrider/event";
 import type { Header, KafkaConnection, KafkaRecord } from "@outrider/event";
 import { Consumer, ListOffsetTimestamps } from "@platformatic/kafka";
+import { apiCodes } from "./api-error.ts";
 import { clientOptions, closeQuietly, withDeadline } from "./admin.ts";
 import type { Deadline } from "./admin.ts";
 
@@ -22,6 +24,9 @@ type Fetched = Awaited<ReturnType<Consumer["fetch"]>>["responses"][number]["part
 const deadlineMs = 60_000;
 const partitionBytesMax = 4 * 1024 * 1024;
 const waitMs = 500;
+const retryMs = 50;
+/** Kafka's error codes: unknown topic or partition, no leader, not the leader. */
+const notYet: readonly number[] = [3, 5, 6];
 /** Bit of a batch that holds markers of transactions, not records. */
 const controlBit = 0b10_0000;
 
@@ -68,8 +73,22 @@ const readAll = async (consumer: Consumer, topic: string): Promise<readonly Kafk
   return records.flat();
 };
 
-const offsetsAt = async (consumer: Consumer, topic: string, timestamp: bigint) =>
-  (await consumer.listOffsets({ topics: [topic], timestamp })).get(topic) ?? [];
+/** A partition that was just created has a leader that does not know of it for a moment. */
+const offsetsAt = async (
+  consumer: Consumer,
+  topic: string,
+  timestamp: bigint,
+): Promise<readonly bigint[]> => {
+  for (;;) {
+    try {
+      return (await consumer.listOffsets({ topics: [topic], timestamp })).get(topic) ?? [];
+    } catch (error) {
+      // It ends at the latest with the deadline, which closes the client.
+      if (!apiCodes(error).some((code) => notYet.includes(code))) throw error;
+      await delay(retryMs);
+    }
+  }
+};
 
 const isBehind = (cursor: Cursor): boolean => cursor.next < cursor.end;
 

@@ -27,14 +27,38 @@ export const rowHeaders = (event: Envelope): Record<string, string> => ({
   ...(event.headers.traceparent && { traceparent: event.headers.traceparent }),
 });
 
-const text = new TextDecoder("utf-8", { fatal: true });
-const lenient = new TextDecoder();
+// A byte order mark is part of the text: without it, it would be another key.
+const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+// A parser of JSON may ignore the mark (RFC 8259), which some producers write.
+const json = new TextDecoder("utf-8", { fatal: true });
+const lenient = new TextDecoder("utf-8", { ignoreBOM: true });
 
-/** All headers as text, the last one winning; throws `undecodable` where one is not UTF-8. */
+/** Those of other producers' may hold anything. */
+const understood = new Set([
+  "ce_id",
+  "ce_type",
+  "ce_source",
+  "ce_time",
+  "ce_dataschema",
+  "ce_category",
+  "ce_sequence",
+  "ce_correlationid",
+  "ce_causationid",
+  "ce_tenant",
+  "traceparent",
+]);
+
+/**
+ * The headers that this project writes, as text, the last one of a name winning. Throws
+ * `undecodable` where one of them is not UTF-8.
+ */
 export const headerTexts = (headers: readonly Header[]): Record<string, string> => {
   const texts: Record<string, string> = {};
   for (const header of headers) {
-    for (const name in header) texts[name] = decodeText(header[name] ?? new Uint8Array(), name);
+    for (const name in header) {
+      if (!understood.has(name)) continue;
+      texts[name] = decodeText(header[name] ?? new Uint8Array(), name);
+    }
   }
   return texts;
 };
@@ -60,7 +84,7 @@ export const decodeRecord = (record: KafkaRecord): Envelope => {
     occurredAt: time ?? new Date(record.timestampMs).toISOString(),
     data: decodeJson(record.value),
     headers: chainOf(headers),
-    ...(headers.ce_sequence !== undefined && { sequence: Number(headers.ce_sequence) }),
+    ...sequenceOf(headers.ce_sequence),
   };
 };
 
@@ -95,7 +119,7 @@ const decodeText = (bytes: Uint8Array, what: string): string => {
 const decodeJson = (value: Uint8Array | null): unknown => {
   if (value === null) throw fault("undecodable", "The record has no value");
   try {
-    return JSON.parse(text.decode(value));
+    return JSON.parse(json.decode(value));
   } catch (cause) {
     throw fault("undecodable", "The record's value is not JSON", { cause });
   }
@@ -104,6 +128,11 @@ const decodeJson = (value: Uint8Array | null): unknown => {
 const versionOf = (dataschema: string | undefined): number => {
   const version = Number(dataschema?.slice(dataschema.lastIndexOf("/") + 1));
   return Number.isInteger(version) && version > 0 ? version : 1;
+};
+
+const sequenceOf = (sequence: string | undefined): { sequence?: number } => {
+  const number = sequence ? Number(sequence) : Number.NaN;
+  return Number.isSafeInteger(number) ? { sequence: number } : {};
 };
 
 const categoryOf = (category: string | undefined): Category =>

@@ -39,7 +39,7 @@ const defaults = {
 } as const;
 
 // Kafka's own rule for topic names; "." and "_" collide in its metric names, which is its affair.
-const legalName = /^[a-zA-Z0-9._-]{1,249}$/;
+const legalName = /^(?!\.{1,2}$)[a-zA-Z0-9._-]{1,249}$/;
 
 /**
  * A topic with defaults filled in. Throws `topic_unknown` when Kafka would refuse the name, when

@@ -55,13 +55,17 @@ export const startLane = (source: LaneSource, handler: Handler, deps: LaneDeps):
     deps.onHandled?.(handler.name, events, performance.now() - startedMs);
   };
 
-  /** False when the lane has to end before the event succeeded. */
-  const retry = async (delivery: Delivery): Promise<boolean> => {
+  const grow = (): void => {
+    sizeMax = Math.min(sizeMax * 2, handler.batchSizeMax);
+  };
+
+  /** How many attempts it took; undefined when the lane has to end before the event succeeded. */
+  const retry = async (delivery: Delivery): Promise<number | undefined> => {
     for (let count = 1; !deps.draining.aborted; count += 1) {
       try {
         await attempt([delivery], count);
         failure = undefined;
-        return true;
+        return count;
       } catch (error) {
         const { topic, partition, offset } = delivery.record;
         failure = { handler: handler.name, topic, partition, offset, attempt: count, error };
@@ -75,7 +79,7 @@ export const startLane = (source: LaneSource, handler: Handler, deps: LaneDeps):
         await delay(pauseMs, undefined, { signal: deps.draining }).catch(() => {});
       }
     }
-    return false;
+    return undefined;
   };
 
   /** Together first; one by one when that fails, which counts as nobody's attempt. */
@@ -83,14 +87,19 @@ export const startLane = (source: LaneSource, handler: Handler, deps: LaneDeps):
     if (deliveries.length > 1) {
       try {
         await attempt(deliveries, 1);
-        sizeMax = Math.min(sizeMax * 2, handler.batchSizeMax);
+        grow();
         return true;
       } catch (error) {
         sizeMax = Math.max(1, Math.floor(sizeMax / 2));
         deps.log.debug({ handler: handler.name, err: error }, "a batch failed; one by one now");
       }
     }
-    for (const delivery of deliveries) if (!(await retry(delivery))) return false;
+    for (const delivery of deliveries) {
+      const attempts = await retry(delivery);
+      if (attempts === undefined) return false;
+      // Alone because batches had shrunk to it, or because there was no more.
+      if (attempts === 1 && deliveries.length === 1) grow();
+    }
     return true;
   };
 

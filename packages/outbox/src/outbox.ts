@@ -15,7 +15,7 @@ import { guardTransaction } from "@outrider/postgres";
 import type { Database, Transaction } from "@outrider/postgres";
 import { insertRows } from "./insert.ts";
 import { rowOf } from "./row.ts";
-import { createUnit, endUnit } from "./unit.ts";
+import { createUnit, endUnit, sealUnit } from "./unit.ts";
 import type { Unit } from "./unit.ts";
 
 type Events = readonly [Envelope, ...Envelope[]];
@@ -79,6 +79,10 @@ export const createOutbox = (catalogue: Catalogue): Outbox => {
       // Only now: a savepoint that was rolled back takes its events with it.
       outer?.rows.push(...unit.rows);
       return value;
+    } catch (error) {
+      // Whose connection is lost is over at once, while `work` may still run: it must learn that.
+      sealUnit(unit);
+      throw error;
     } finally {
       outer?.open.delete(unit);
     }

@@ -14,6 +14,8 @@ export type PendingRow = Readonly<{
   key: Buffer;
   headers: Readonly<Record<string, string>>;
   payload: Buffer;
+  /** Milliseconds since 1970. */
+  created_ms: string;
 }>;
 
 /**
@@ -27,7 +29,8 @@ export const readPending = (
   { shard, owner, epoch, layout }: Lease,
   max: number,
 ): Promise<PendingRow[]> => sql<PendingRow[]>`
-  select id, event_id, type, version, sequence, topic, key, headers, payload
+  select id, event_id, type, version, sequence, topic, key, headers, payload,
+    floor(extract(epoch from created_at) * 1000)::bigint as created_ms
   from outrider.outbox
   where shard = ${shard} and exists (
     select 1 from outrider.shards

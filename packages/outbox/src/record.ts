@@ -29,8 +29,14 @@ export const recordOf = (row: PendingRow): PublishRecord => ({
   key: row.key,
   value: row.payload,
   headers: [...attributesOf(row), ...Object.entries(row.headers).map(stored)],
-  timestampMs: Date.parse(row.headers.ce_time ?? ""),
+  timestampMs: timestampOf(row),
 });
+
+/** Raw rows, and those of writers in other languages, need not say when it happened. */
+const timestampOf = (row: PendingRow): number => {
+  const occurredMs = Date.parse(row.headers.ce_time ?? "");
+  return Number.isNaN(occurredMs) ? Number(row.created_ms) : occurredMs;
+};
 
 const stored = ([name, value]: [string, string]): Header =>
   constantNames.has(name) ? constant(name, value) : header(name, value);

@@ -38,10 +38,16 @@ export const createUnit = (catalogue: Catalogue): Unit => {
   };
 };
 
-/** Ends a unit and everything inside of it, the innermost first. */
-export const endUnit = async (unit: Unit): Promise<void> => {
+/** Refuses events and statements from now on, in a unit and everything inside of it. */
+export const sealUnit = (unit: Unit): void => {
   unit.close();
   unit.end();
+  for (const inner of unit.open.keys()) sealUnit(inner);
+};
+
+/** Ends a unit and everything inside of it, the innermost first. */
+export const endUnit = async (unit: Unit): Promise<void> => {
+  sealUnit(unit);
   if (unit.open.size === 0) return;
   // Their next statement is refused, so they roll back soon, while the connection is still ours.
   await Promise.all([...unit.open.keys()].map(endUnit));

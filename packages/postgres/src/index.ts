@@ -1,6 +1,4 @@
 export { connect, connectDatabase } from "./connect.ts";
 export type { ConnectionSettings, Database, Sql, Transaction } from "./connect.ts";
-export { migrateAll } from "./migrate.ts";
-export type { MigrateOptions } from "./migrate.ts";
 export { idempotencyKeys, inbox, outbox, outrider, shards, watermarks } from "./tables.ts";
 export { guardTransaction, rawSql } from "./transaction.ts";

@@ -1,6 +1,6 @@
 /**
  * The services of compose.yaml on a running Docker engine. Containers and volumes carry a name
- * made from the project's folder, so that two clones do not share data.
+ * made from the folder that holds the state, so that two clones do not share data.
  * Throws Fault `missing_tool` when Docker Compose is asked for and not there, `unavailable` with
  * its last words when it fails.
  */
@@ -24,6 +24,7 @@ export type Compose = Readonly<{
 
 export type DockerPorts = Readonly<{ postgres: number; kafka: number }>;
 
+const composeFile = join(import.meta.dirname, "../../../compose.yaml");
 const askTimeoutMs = 2_000;
 /** Images may have to be pulled. */
 const upTimeoutMs = 10 * 60_000;
@@ -71,7 +72,7 @@ export const createCompose = (
     options: Readonly<{ timeoutMs: number; ports?: DockerPorts; signal?: AbortSignal }>,
   ) => {
     const { ports, timeoutMs, signal } = options;
-    const where = ["-f", join(folder, "compose.yaml"), "-p", `outrider-${clone}-${hash}`];
+    const where = ["-f", composeFile, "-p", `outrider-${clone}-${hash}`];
     const env = {
       ...host.env,
       OUTRIDER_POSTGRES_PORT: ports && String(ports.postgres),

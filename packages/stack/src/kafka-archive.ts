@@ -5,7 +5,7 @@
  */
 
 import { createHash } from "node:crypto";
-import { existsSync } from "node:fs";
+import { existsSync, realpathSync } from "node:fs";
 import { rename } from "node:fs/promises";
 import { join } from "node:path";
 import type { Java } from "./java.ts";
@@ -24,7 +24,9 @@ export const ensureArchive = async (
   { java, jars }: Readonly<{ java: Java; jars: KafkaJars }>,
   step: Step,
 ): Promise<string | undefined> => {
-  const id = createHash("sha256").update(java.command).update(java.id).digest("hex");
+  // One Java has many names: /usr/bin/java is a link, and a PATH may hold another one.
+  const command = realpathSync(java.command);
+  const id = createHash("sha256").update(command).update(java.id).digest("hex");
   const archive = join(jars.dir, `classes-${id.slice(0, 12)}.jsa`);
   if (existsSync(archive)) return archive;
   step.note("preparing fast starts");

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { choosePort } from "./ports.ts";
+import { choosePort, portOrder } from "./ports.ts";
 
 const anyFree = 49_999;
 
@@ -10,20 +10,22 @@ const probe =
     taken.includes(port) ? undefined : port === 0 ? anyFree : port;
 
 describe("choosePort", () => {
-  test("keeps the port of the last run", async () => {
-    expect(await choosePort([5001, 5000], probe())).toBe(5001);
+  test("takes the usual port when it is free, whatever was used last", async () => {
+    expect(await choosePort(portOrder(5000, 5001), probe())).toBe(5000);
   });
 
-  test("takes the usual port where there was no last run", async () => {
-    expect(await choosePort([undefined, 5000], probe())).toBe(5000);
+  test("takes the port of the last run when the usual one is taken", async () => {
+    expect(await choosePort(portOrder(5000, 5001), probe(5000))).toBe(5001);
   });
 
-  test("takes the usual port when the last one is taken", async () => {
-    expect(await choosePort([5001, 5000], probe(5001))).toBe(5000);
+  test("keeps the port of the last run where there is no usual one", async () => {
+    expect(await choosePort(portOrder(0, 5001), probe())).toBe(5001);
+    expect(await choosePort(portOrder(0, undefined), probe())).toBe(anyFree);
   });
 
   test("takes any free port when all others are taken", async () => {
-    expect(await choosePort([5001, 5000], probe(5000, 5001))).toBe(anyFree);
+    expect(await choosePort(portOrder(5000, 5001), probe(5000, 5001))).toBe(anyFree);
+    expect(await choosePort(portOrder(5000, undefined), probe(5000))).toBe(anyFree);
   });
 
   test("takes any free port where 0 is wanted", async () => {

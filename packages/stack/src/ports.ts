@@ -1,4 +1,4 @@
-/** Which TCP ports on loopback to listen on: the one used last, the usual one, or any free one. */
+/** Which TCP ports on loopback to listen on: the usual one, the one used last, or any free one. */
 
 import { createServer } from "node:net";
 import { join } from "node:path";
@@ -10,8 +10,8 @@ export const servicePorts = { postgres: 54_320, kafka: 9_092, kafkaController: 0
 export type Ports<Name extends string> = Readonly<Record<Name, number>>;
 
 /**
- * A port for each name in `wanted`. What was used last in this folder comes first, so that
- * addresses stay the same from run to run; the choice is remembered there.
+ * A port for each name in `wanted`; the choice is remembered in the folder, so that addresses stay
+ * the same from run to run where the usual ones are taken.
  */
 export const choosePorts = async <Name extends string>(
   stateDir: string,
@@ -26,11 +26,15 @@ export const choosePorts = async <Name extends string>(
     return free !== undefined && Object.values(chosen).includes(free) ? undefined : free;
   };
   for (const [name, port] of Object.entries<number>(wanted)) {
-    chosen[name] = await choosePort([last[name], port], probe);
+    chosen[name] = await choosePort(portOrder(port, last[name]), probe);
   }
   writeJson(path, { ...last, ...chosen });
   return chosen as Ports<Name>;
 };
+
+/** The usual port comes first, where there is one (0 is none), then the one of the last run. */
+export const portOrder = (usual: number, last: number | undefined) =>
+  usual === 0 ? [last] : [usual, last];
 
 /** The first of `wanted` that is free, or any free one when none is. */
 export const choosePort = async (

@@ -36,7 +36,7 @@ export type StackSettings = Readonly<{
 }>;
 
 export type StackOptions = Readonly<{
-  /** The project's folder; the state lies in its `.outrider`. */
+  /** The folder whose `.outrider` holds the state: the project's, or a temporary one. */
   root: string;
   host: Host;
   settings: StackSettings;
@@ -59,6 +59,8 @@ export type Stack = Readonly<{
   died: Promise<ServiceName>;
   /** Ends the services softly, and hard after `killAfterMs` (8,000 when left out). */
   stop(killAfterMs?: number): Promise<void>;
+  /** Stops, and throws the data away. */
+  discard(): Promise<void>;
 }>;
 
 type Plan = Readonly<{
@@ -105,6 +107,10 @@ export const startStack = async (options: StackOptions): Promise<Stack> => {
       track: state.track,
       died: Promise.race([diedOf("postgres", postgres), diedOf("kafka", kafka)]),
       stop,
+      discard: async () => {
+        await stop();
+        await removeData({ stateDir: state.dir, host: options.host, compose: plan.compose });
+      },
     };
   } catch (error) {
     await stop();

@@ -92,6 +92,14 @@ const createLedger = (path: string) => {
   };
 };
 
+const ask = ({ pid, stopSignal }: Entry): void => {
+  try {
+    process.kill(pid, stopSignal);
+  } catch {
+    // It has ended in this moment.
+  }
+};
+
 /** Stops what an earlier run could not: each is checked to be the very process it started. */
 const stopStale = async (
   entries: readonly Entry[],
@@ -102,7 +110,7 @@ const stopStale = async (
   if (alive.length === 0) return;
   const names = alive.map((entry) => `${entry.name} (pid ${entry.pid})`).join(", ");
   report.say(`stopping ${names}, left behind by a run that was killed`);
-  for (const entry of alive) process.kill(entry.pid, entry.stopSignal);
+  for (const entry of alive) ask(entry);
   const allGone = async () => (alive.some(isAlive) ? undefined : "gone");
   const wait = { what: "left-over processes to end", pollMs, signal };
   await waitFor({ ...wait, timeoutMs: stopStaleMs }, allGone).catch(async () => {

@@ -1,0 +1,50 @@
+import { expect, test } from "bun:test";
+import { isFault } from "@outrider/event";
+import type { GroupState } from "@outrider/inbox";
+import { checkConsumers, checkPartitions } from "./checks.ts";
+
+const group = (change: Partial<GroupState> = {}): GroupState => ({
+  group: "shop",
+  isConnected: true,
+  partitions: 12,
+  unresolved: 0,
+  failing: [],
+  halted: [],
+  ...change,
+});
+
+const failureOf = (act: () => void): unknown => {
+  try {
+    act();
+  } catch (error) {
+    return error;
+  }
+  return undefined;
+};
+
+test("a worker whose consumers are connected and read everything is ready", () => {
+  expect(failureOf(() => checkConsumers([group(), group({ group: "slow" })]))).toBeUndefined();
+  expect(failureOf(() => checkPartitions([group(), group()]))).toBeUndefined();
+  expect(failureOf(() => checkConsumers([]))).toBeUndefined();
+});
+
+test("a consumer that is not connected makes it unready, by name", () => {
+  const groups = [group(), group({ group: "slow", isConnected: false })];
+  const failure = failureOf(() => checkConsumers(groups));
+  expect(isFault(failure, "unavailable") && failure.message).toContain("slow");
+  expect(isFault(failure) && failure.message).not.toContain("shop");
+});
+
+test("a partition that is not read makes it unready, by name", () => {
+  const halted = [{ topic: "order-events", partition: 7 }];
+  const failure = failureOf(() => checkPartitions([group(), group({ halted })]));
+  expect(isFault(failure, "watermark_out_of_range") && failure.message).toContain("order-events/7");
+});
+
+test("an event that is being retried does not: the others go on", () => {
+  const failing = [
+    { handler: "h", topic: "t", partition: 0, offset: 1, attempt: 3, error: new Error("no") },
+  ];
+  expect(failureOf(() => checkConsumers([group({ failing })]))).toBeUndefined();
+  expect(failureOf(() => checkPartitions([group({ failing })]))).toBeUndefined();
+});

@@ -1,0 +1,360 @@
+import { afterEach, describe, expect, test } from "bun:test";
+import { defineEvent } from "@outrider/event";
+import type { Emit, KafkaRecord, Log } from "@outrider/event";
+import type { Transaction } from "@outrider/postgres";
+import * as v from "valibot";
+import { createDelivery } from "./delivery.ts";
+import type { Delivery } from "./delivery.ts";
+import { defineBatchHandler } from "./handler.ts";
+import { startLane } from "./lane.ts";
+import type { Failure, Lane, LaneDeps } from "./lane.ts";
+import type { Transact } from "./run-batch.ts";
+
+const eventOf = (type: string) =>
+  defineEvent({
+    type,
+    version: 1,
+    source: "test",
+    category: "domain",
+    topic: "counted",
+    data: v.object({ n: v.number() }),
+    key: () => "k",
+  });
+const counted = eventOf("test.counted");
+
+const idOf = (n: number) => `0192f0c1-7a3e-7b54-9c55-${String(n).padStart(12, "0")}`;
+
+const deliveryOf = (n: number, type = "test.counted"): Delivery => {
+  const headers = { ce_id: idOf(n), ce_type: type, ce_source: "test" };
+  const record: KafkaRecord = {
+    topic: "counted",
+    partition: 2,
+    offset: n,
+    timestampMs: 0,
+    key: Buffer.from("k"),
+    value: Buffer.from(JSON.stringify({ n })),
+    headers: Object.entries(headers).map(([name, text]) => ({ [name]: Buffer.from(text) })),
+  };
+  return createDelivery(record);
+};
+
+/** Stands for Postgres: what is recorded stays when the work succeeds. */
+const createTransact = (): Transact => {
+  const handled = new Set<string>();
+  const emit: Emit = () => {};
+  return async (work) => {
+    const added: string[] = [];
+    const client = async (_: TemplateStringsArray, ...values: unknown[]) => {
+      const ids = values.find((value) => Array.isArray(value)) as string[];
+      const fresh = ids.filter((id) => !handled.has(id));
+      added.push(...fresh);
+      return fresh.map((id) => ({ event_id: id }));
+    };
+    const tx = { _: { session: { client } } } as unknown as Transaction;
+    const result = await work(tx, emit);
+    for (const id of added) handled.add(id);
+    return result;
+  };
+};
+
+const log: Log = {
+  child: () => log,
+  debug: () => {},
+  info: () => {},
+  warn: () => {},
+  error: () => {},
+};
+
+const lanes: { lane: Lane; draining: AbortController }[] = [];
+
+afterEach(async () => {
+  for (const { draining } of lanes) draining.abort();
+  await Promise.all(lanes.splice(0).map(({ lane }) => lane.ended));
+});
+
+type SetUp = Readonly<{
+  deliveries: readonly Delivery[];
+  run(numbers: readonly number[], attempt: number): unknown;
+  batchSizeMax?: number;
+  deps?: Partial<LaneDeps>;
+}>;
+
+/** A lane that is fed these deliveries and then no more. */
+const setUp = ({ deliveries, run, batchSizeMax = 8, deps = {} }: SetUp) => {
+  const draining = new AbortController();
+  const stopping = new AbortController();
+  const handler = defineBatchHandler({
+    name: "test.handler",
+    on: [counted],
+    batchSizeMax,
+    run: async (events, { attempt }) => {
+      await run(
+        events.map((event) => event.data.n),
+        attempt,
+      );
+    },
+  });
+  const taken: number[] = [];
+  const progress = { resolved: 0 };
+  const done = Promise.withResolvers<void>();
+  const lane = startLane(
+    {
+      take: async (max) => {
+        taken.push(max);
+        const next = deliveries.slice(progress.resolved, progress.resolved + max);
+        if (next.length > 0 && !draining.signal.aborted) return next;
+        done.resolve();
+        return [];
+      },
+      resolve: (count) => {
+        progress.resolved += count;
+      },
+    },
+    handler,
+    {
+      transact: createTransact(),
+      log,
+      retry: { baseMs: 1, capMs: 1 },
+      random: () => 0,
+      draining: draining.signal,
+      stopping: stopping.signal,
+      ...deps,
+    },
+  );
+  lanes.push({ lane, draining });
+  return { lane, taken, progress, draining, stopping, done: done.promise };
+};
+
+const upTo = (count: number): number[] => Array.from({ length: count }, (_, n) => n);
+
+describe("a lane", () => {
+  test("takes batches in order, each when the one before is through", async () => {
+    const seen: number[][] = [];
+    const { done, taken, progress } = setUp({
+      deliveries: upTo(10).map((n) => deliveryOf(n)),
+      batchSizeMax: 4,
+      run: (numbers) => seen.push([...numbers]),
+    });
+    await done;
+    expect(seen).toEqual([
+      [0, 1, 2, 3],
+      [4, 5, 6, 7],
+      [8, 9],
+    ]);
+    expect(taken).toEqual([4, 4, 4, 4]);
+    expect(progress.resolved).toBe(10);
+  });
+
+  test("passes over what its handler did not ask for, and resolves it", async () => {
+    const seen: number[] = [];
+    const { done, progress } = setUp({
+      deliveries: [deliveryOf(0, "other"), deliveryOf(1), deliveryOf(2, "other")],
+      run: (numbers) => seen.push(...numbers),
+    });
+    await done;
+    expect(seen).toEqual([1]);
+    expect(progress.resolved).toBe(3);
+  });
+
+  test("says what it handled, and does not count what had been handled before", async () => {
+    const handled: unknown[] = [];
+    const transact = createTransact();
+    const one = { deliveries: [deliveryOf(1), deliveryOf(2)], run: () => {} };
+    const deps = {
+      transact,
+      onHandled: (handler: string, events: number, durationMs: number) => {
+        expect(durationMs).toBeGreaterThanOrEqual(0);
+        handled.push([handler, events]);
+      },
+    };
+    await setUp({ ...one, deps }).done;
+    await setUp({ ...one, deps }).done;
+    expect(handled).toEqual([
+      ["test.handler", 2],
+      ["test.handler", 0],
+    ]);
+  });
+});
+
+describe("a batch that fails", () => {
+  test("is run again one by one, in order, and counts as nobody's attempt", async () => {
+    const runs: unknown[] = [];
+    const { done } = setUp({
+      deliveries: upTo(3).map((n) => deliveryOf(n)),
+      run: (numbers, attempt) => {
+        runs.push([...numbers, `attempt ${attempt}`]);
+        if (numbers.length > 1) throw new Error("together no");
+      },
+    });
+    await done;
+    expect(runs).toEqual([
+      [0, 1, 2, "attempt 1"],
+      [0, "attempt 1"],
+      [1, "attempt 1"],
+      [2, "attempt 1"],
+    ]);
+  });
+
+  test("halves the batches, which grow back with each that succeeds", async () => {
+    let failing = 2;
+    const { done, taken } = setUp({
+      deliveries: upTo(40).map((n) => deliveryOf(n)),
+      run: (numbers) => {
+        if (numbers.length === 1 || failing === 0) return;
+        failing -= 1;
+        throw new Error("together no");
+      },
+    });
+    await done;
+    expect(taken.slice(0, 6)).toEqual([8, 4, 2, 4, 8, 8]);
+  });
+
+  test("however often: batches grow back from single events, too", async () => {
+    let failing = 3;
+    const { done, taken } = setUp({
+      deliveries: upTo(80).map((n) => deliveryOf(n)),
+      run: (numbers) => {
+        if (numbers.length === 1 || failing === 0) return;
+        failing -= 1;
+        throw new Error("together no");
+      },
+    });
+    await done;
+    expect(taken.slice(0, 4)).toEqual([8, 4, 2, 1]);
+    expect(taken.at(-1)).toBe(8);
+  });
+});
+
+describe("an event that fails", () => {
+  test("is tried again before any later event, and its attempts are counted", async () => {
+    const runs: string[] = [];
+    const failures: Failure[] = [];
+    const { done, lane, progress } = setUp({
+      deliveries: [deliveryOf(0), deliveryOf(1), deliveryOf(2)],
+      batchSizeMax: 1,
+      run: ([n], attempt) => {
+        runs.push(`${n}, attempt ${attempt}`);
+        if (n === 1 && attempt < 4) throw new Error(`no ${attempt}`);
+      },
+      deps: { onFailure: (failure) => failures.push(failure) },
+    });
+    await done;
+    expect(runs).toEqual([
+      "0, attempt 1",
+      "1, attempt 1",
+      "1, attempt 2",
+      "1, attempt 3",
+      "1, attempt 4",
+      "2, attempt 1",
+    ]);
+    expect(failures.map(({ attempt, error, ...at }) => [attempt, String(error), at])).toEqual(
+      [1, 2, 3].map((attempt) => [
+        attempt,
+        `Error: no ${attempt}`,
+        { handler: "test.handler", topic: "counted", partition: 2, offset: 1 },
+      ]),
+    );
+    expect(lane.failure()).toBeUndefined();
+    expect(progress.resolved).toBe(3);
+  });
+
+  test("is tried again after a pause that grows", async () => {
+    const times: number[] = [];
+    const { done } = setUp({
+      deliveries: [deliveryOf(0)],
+      run: () => {
+        times.push(performance.now());
+        if (times.length < 4) throw new Error("no");
+      },
+      deps: { retry: { baseMs: 10, capMs: 1000 }, random: () => 1 - Number.EPSILON },
+    });
+    await done;
+    const pauses = times.slice(1).map((time, at) => time - (times[at] ?? 0));
+    for (const [at, atLeast] of [10, 20, 40].entries()) {
+      // A timer may be a fraction of a millisecond early.
+      expect(pauses[at]).toBeGreaterThanOrEqual(atLeast - 1);
+    }
+  });
+
+  test("is seen as failing while it waits, and ends with the drain, unresolved", async () => {
+    const failed = Promise.withResolvers<void>();
+    const { lane, progress, draining } = setUp({
+      deliveries: [deliveryOf(0), deliveryOf(1)],
+      batchSizeMax: 1,
+      run: ([n]) => {
+        if (n === 1) throw new Error("no");
+      },
+      deps: {
+        retry: { baseMs: 3_600_000, capMs: 3_600_000 },
+        random: () => 0.9,
+        onFailure: () => failed.resolve(),
+      },
+    });
+    await failed.promise;
+    expect(lane.failure()).toMatchObject({ offset: 1, attempt: 1 });
+    draining.abort();
+    await lane.ended;
+    expect(progress.resolved).toBe(1);
+  });
+
+  test("that cannot be decoded is tried again as well, and holds what is behind it", async () => {
+    const failures: unknown[] = [];
+    const seen: number[] = [];
+    const broken = deliveryOf(0);
+    const third = Promise.withResolvers<void>();
+    const { progress } = setUp({
+      deliveries: [
+        createDelivery({ ...broken.record, value: Buffer.from("no JSON") }),
+        deliveryOf(1),
+      ],
+      batchSizeMax: 1,
+      run: (numbers) => seen.push(...numbers),
+      deps: {
+        onFailure: ({ error, attempt }) => {
+          failures.push((error as { code?: unknown }).code);
+          if (attempt === 3) third.resolve();
+        },
+      },
+    });
+    await third.promise;
+    expect(failures.slice(0, 3)).toEqual(["undecodable", "undecodable", "undecodable"]);
+    expect([seen, progress.resolved]).toEqual([[], 0]);
+  });
+});
+
+test("a lane that drains starts nothing new, but finishes what it has begun", async () => {
+  const gate = Promise.withResolvers<void>();
+  const begun = Promise.withResolvers<void>();
+  const seen: number[] = [];
+  const { lane, draining, progress } = setUp({
+    deliveries: upTo(4).map((n) => deliveryOf(n)),
+    batchSizeMax: 2,
+    run: async (numbers) => {
+      seen.push(...numbers);
+      begun.resolve();
+      await gate.promise;
+    },
+  });
+  await begun.promise;
+  draining.abort();
+  gate.resolve();
+  await lane.ended;
+  expect(seen).toEqual([0, 1]);
+  expect(progress.resolved).toBe(2);
+});
+
+test("a lane that has to stop ends a handler that does not, unresolved", async () => {
+  const begun = Promise.withResolvers<void>();
+  const { lane, draining, stopping, progress } = setUp({
+    deliveries: [deliveryOf(0)],
+    run: async () => {
+      begun.resolve();
+      await new Promise(() => {});
+    },
+  });
+  await begun.promise;
+  draining.abort();
+  stopping.abort();
+  await lane.ended;
+  expect(progress.resolved).toBe(0);
+});

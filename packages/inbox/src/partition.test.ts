@@ -1,0 +1,201 @@
+import { describe, expect, test } from "bun:test";
+import { defineEvent } from "@outrider/event";
+import type { KafkaRecord, Log } from "@outrider/event";
+import type { Transaction } from "@outrider/postgres";
+import * as v from "valibot";
+import { defineBatchHandler } from "./handler.ts";
+import type { Handler } from "./handler.ts";
+import { createPartition } from "./partition.ts";
+import type { PartitionDeps } from "./partition.ts";
+
+const counted = defineEvent({
+  type: "test.counted",
+  version: 1,
+  source: "test",
+  category: "domain",
+  topic: "counted",
+  data: v.object({ n: v.number() }),
+  key: () => "k",
+});
+
+const recordAt = (offset: number): KafkaRecord => {
+  const id = `0192f0c1-7a3e-7b54-9c55-${String(offset).padStart(12, "0")}`;
+  const headers = { ce_id: id, ce_type: "test.counted", ce_source: "test" };
+  return {
+    topic: "counted",
+    partition: 2,
+    offset,
+    timestampMs: 0,
+    key: null,
+    value: Buffer.from(JSON.stringify({ n: offset })),
+    headers: Object.entries(headers).map(([name, text]) => ({ [name]: Buffer.from(text) })),
+  };
+};
+
+const log: Log = {
+  child: () => log,
+  debug: () => {},
+  info: () => {},
+  warn: () => {},
+  error: () => {},
+};
+
+/** Stands for Postgres: everything is new. */
+const transact: PartitionDeps["transact"] = (work) => {
+  const client = async (_: TemplateStringsArray, ...values: unknown[]) => {
+    const ids = values.find((value) => Array.isArray(value)) as string[];
+    return ids.map((id) => ({ event_id: id }));
+  };
+  return work({ _: { session: { client } } } as unknown as Transaction, () => {});
+};
+
+/** A handler that takes as long as its test wants: it waits for a step per batch. */
+const createStepped = (name: string, batchSizeMax = 1) => {
+  const seen: number[] = [];
+  const waiting: (() => void)[] = [];
+  let free = false;
+  const handler: Handler = defineBatchHandler({
+    name,
+    on: [counted],
+    batchSizeMax,
+    run: async (events) => {
+      if (!free) await new Promise<void>((resolve) => waiting.push(resolve));
+      seen.push(...events.map((event) => event.data.n));
+    },
+  });
+  return {
+    handler,
+    seen,
+    /** It runs, and waits. */
+    begun: () => settled(() => waiting.length > 0),
+    step: async () => {
+      await settled(() => waiting.length > 0);
+      waiting.shift()?.();
+    },
+    run: () => {
+      free = true;
+      for (const go of waiting.splice(0)) go();
+    },
+  };
+};
+
+const settled = async (condition: () => boolean): Promise<void> => {
+  while (!condition()) await Bun.sleep(0);
+};
+
+const setUp = (handlers: readonly Handler[], start = 10) => {
+  let resolutions = 0;
+  const partition = createPartition({ topic: "counted", partition: 2, offset: start }, handlers, {
+    transact,
+    log,
+    retry: { baseMs: 1, capMs: 1 },
+    random: () => 0,
+    onResolved: () => (resolutions += 1),
+  });
+  return { partition, offset: () => partition.position().offset, resolutions: () => resolutions };
+};
+
+describe("a partition", () => {
+  test("stands where it starts until something is resolved", () => {
+    const { partition, offset } = setUp([createStepped("test.a").handler]);
+    expect(partition.position()).toEqual({ topic: "counted", partition: 2, offset: 10 });
+    partition.admit([recordAt(10), recordAt(11)]);
+    expect([offset(), partition.unresolved()]).toEqual([10, 2]);
+  });
+
+  test("resolves a record when every handler is past it, each at its own speed", async () => {
+    const [fast, slow] = [createStepped("test.fast"), createStepped("test.slow")];
+    const { partition, offset, resolutions } = setUp([fast.handler, slow.handler]);
+    partition.admit([recordAt(10), recordAt(11), recordAt(12)]);
+    fast.run();
+    await settled(() => fast.seen.length === 3);
+    expect([offset(), partition.unresolved(), resolutions()]).toEqual([10, 3, 0]);
+    await slow.step();
+    await settled(() => resolutions() === 1);
+    expect([offset(), partition.unresolved()]).toEqual([11, 2]);
+    slow.run();
+    await settled(() => partition.unresolved() === 0);
+    expect(offset()).toBe(13);
+    expect([fast.seen, slow.seen]).toEqual([
+      [10, 11, 12],
+      [10, 11, 12],
+    ]);
+  });
+
+  test("follows a log with holes: its position is never below an outcome, nor above a record", async () => {
+    const one = createStepped("test.a");
+    const { partition, offset } = setUp([one.handler]);
+    partition.admit([recordAt(14), recordAt(20)]);
+    expect(offset()).toBe(14);
+    await one.step();
+    await settled(() => partition.unresolved() === 1);
+    expect(offset()).toBe(20);
+    await one.step();
+    await settled(() => partition.unresolved() === 0);
+    expect(offset()).toBe(21);
+    partition.admit([recordAt(30)]);
+    expect(offset()).toBe(30);
+    one.run();
+  });
+
+  test("takes what comes later, after it had nothing to do", async () => {
+    const one = createStepped("test.a", 100);
+    one.run();
+    const { partition } = setUp([one.handler]);
+    for (let offset = 10; offset < 100; offset += 1) {
+      partition.admit([recordAt(offset)]);
+      if (offset % 7 === 0) await settled(() => partition.unresolved() === 0);
+    }
+    await settled(() => partition.unresolved() === 0);
+    expect(one.seen).toEqual(Array.from({ length: 90 }, (_, n) => n + 10));
+  });
+
+  test("says what fails in it, while it fails", async () => {
+    const failing = defineBatchHandler({
+      name: "test.failing",
+      on: [counted],
+      run: async () => {
+        throw new Error("no");
+      },
+    });
+    const { partition, offset } = setUp([failing]);
+    partition.admit([recordAt(10)]);
+    await settled(() => partition.failures().length > 0);
+    expect(partition.failures()[0]).toMatchObject({ handler: "test.failing", offset: 10 });
+    await partition.drain(1000);
+    expect([offset(), partition.unresolved()]).toEqual([10, 1]);
+  });
+});
+
+describe("draining", () => {
+  test("waits for what is running, starts nothing else and admits nothing more", async () => {
+    const one = createStepped("test.a");
+    const { partition, offset } = setUp([one.handler]);
+    partition.admit([recordAt(10), recordAt(11)]);
+    await one.begun();
+    let drained = false;
+    const draining = partition.drain(60_000).then(() => (drained = true));
+    partition.admit([recordAt(12)]);
+    await Bun.sleep(5);
+    expect(drained).toBe(false);
+    one.run();
+    await draining;
+    expect(one.seen).toEqual([10]);
+    expect([offset(), partition.unresolved()]).toEqual([11, 1]);
+  });
+
+  test("ends what takes too long, which stays unresolved", async () => {
+    const one = createStepped("test.a");
+    const { partition, offset } = setUp([one.handler]);
+    partition.admit([recordAt(10)]);
+    await one.begun();
+    await partition.drain(10);
+    expect([one.seen, offset()]).toEqual([[], 10]);
+  });
+
+  test("an idle partition is done at once", async () => {
+    const { partition } = setUp([createStepped("test.a").handler]);
+    await partition.drain(60_000);
+    expect(partition.position().offset).toBe(10);
+  });
+});

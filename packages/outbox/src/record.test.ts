@@ -1,0 +1,137 @@
+import { describe, expect, test } from "bun:test";
+import { decodeRecord, readType } from "@outrider/event";
+import type { PublishRecord } from "@outrider/event";
+import type { PendingRow } from "./read.ts";
+import { recordOf } from "./record.ts";
+
+const row = (change: Partial<PendingRow> = {}): PendingRow => ({
+  id: "12",
+  event_id: "0192f0c1-7a3e-7b54-9c55-3f0c8a1d2e4b",
+  type: "note.noted",
+  version: 2,
+  sequence: "4",
+  topic: "notes",
+  key: Buffer.from("n-1"),
+  headers: {
+    ce_time: "2026-01-02T03:04:05.678Z",
+    ce_source: "test",
+    ce_category: "domain",
+    "content-type": "application/json",
+    ce_correlationid: "c",
+  },
+  payload: Buffer.from('{"a":1}'),
+  ...change,
+});
+
+const shown = ({ headers }: PublishRecord): string[] =>
+  headers.map((header) =>
+    Object.entries(header)
+      .map(([name, value]) => `${name}=${Buffer.from(value).toString()}`)
+      .join(),
+  );
+
+const headerOf = (record: PublishRecord, name: string) =>
+  record.headers.find((header) => header[name]);
+
+describe("an event's row", () => {
+  test("becomes CloudEvents in binary mode, with nothing that is not needed", () => {
+    const record = recordOf(row());
+    expect({ ...record, headers: shown(record) }).toEqual({
+      topic: "notes",
+      key: Buffer.from("n-1"),
+      value: Buffer.from('{"a":1}'),
+      timestampMs: Date.UTC(2026, 0, 2, 3, 4, 5, 678),
+      headers: [
+        "ce_specversion=1.0",
+        "ce_type=note.noted",
+        "ce_dataschema=outrider:schemas/note.noted/2",
+        "ce_id=0192f0c1-7a3e-7b54-9c55-3f0c8a1d2e4b",
+        "ce_subject=n-1",
+        "ce_sequence=4",
+        "ce_time=2026-01-02T03:04:05.678Z",
+        "ce_source=test",
+        "ce_category=domain",
+        "content-type=application/json",
+        "ce_correlationid=c",
+      ],
+    });
+  });
+
+  test("is read back as the event that it was", () => {
+    const { timestampMs, ...record } = recordOf(row());
+    const read = { ...record, timestampMs, partition: 0, offset: 0 };
+    expect(readType(record.headers)).toEqual({ type: "note.noted", version: 2 });
+    expect(decodeRecord(read)).toEqual({
+      id: "0192f0c1-7a3e-7b54-9c55-3f0c8a1d2e4b",
+      type: "note.noted",
+      version: 2,
+      source: "test",
+      category: "domain",
+      key: "n-1",
+      occurredAt: "2026-01-02T03:04:05.678Z",
+      data: { a: 1 },
+      headers: { correlationId: "c" },
+      sequence: 4,
+    });
+  });
+
+  test("has no sequence where none is known", () => {
+    expect(headerOf(recordOf(row({ sequence: null })), "ce_sequence")).toBeUndefined();
+  });
+
+  test("gives the same bytes whenever it is published", () => {
+    const [one, other] = [recordOf(row()), recordOf(row())];
+    expect(other).toEqual(one);
+    expect(shown(other)).toEqual(shown(one));
+  });
+});
+
+describe("headers", () => {
+  test("that are the same for many events are built once", () => {
+    const one = recordOf(row());
+    const other = recordOf(row({ event_id: "0192f0c1-0000-7000-8000-000000000000" }));
+    const names = ["ce_specversion", "ce_type", "ce_dataschema", "ce_source", "ce_category"];
+    for (const name of [...names, "content-type"]) {
+      expect(headerOf(one, name)).toBeDefined();
+      expect(headerOf(other, name)).toBe(headerOf(one, name));
+    }
+  });
+
+  test("that differ from event to event are not kept", () => {
+    const [one, other] = [recordOf(row()), recordOf(row())];
+    for (const name of ["ce_id", "ce_time", "ce_correlationid", "ce_sequence"]) {
+      expect(headerOf(other, name)).not.toBe(headerOf(one, name));
+    }
+  });
+
+  test("of one name and several values stay apart", () => {
+    const record = recordOf(row({ type: "note.lost", headers: { ce_source: "elsewhere" } }));
+    expect(shown(record)).toContain("ce_source=elsewhere");
+    expect(shown(record)).toContain("ce_type=note.lost");
+    expect(shown(recordOf(row()))).toContain("ce_source=test");
+  });
+
+  test("are right however many tenants there are", () => {
+    for (let n = 0; n < 3000; n += 1) {
+      const record = recordOf(row({ headers: { ce_tenant: `t-${n}` } }));
+      expect(shown(record).at(-1)).toBe(`ce_tenant=t-${n}`);
+    }
+  });
+});
+
+describe("a raw row", () => {
+  const raw = { type: null, version: null, sequence: null };
+
+  test("keeps its own headers and gets no others", () => {
+    const headers = { "x-origin": "a", "content-type": "b", ce_time: "2026-01-02T03:04:05.678Z" };
+    expect(shown(recordOf(row({ ...raw, headers })))).toEqual([
+      "x-origin=a",
+      "content-type=b",
+      "ce_time=2026-01-02T03:04:05.678Z",
+    ]);
+  });
+
+  test("without a time of its own has a time all the same", () => {
+    expect(recordOf(row({ ...raw, headers: {} })).timestampMs).not.toBeNaN();
+  });
+});

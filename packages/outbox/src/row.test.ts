@@ -1,0 +1,112 @@
+import { describe, expect, test } from "bun:test";
+import { defineCatalogue, defineEvent, defineTopic, isFault } from "@outrider/event";
+import type { Envelope, FaultCode } from "@outrider/event";
+import * as v from "valibot";
+import { rowOf } from "./row.ts";
+
+const topic = defineTopic({ name: "notes" });
+const noted = defineEvent({
+  type: "note.noted",
+  version: 2,
+  source: "test",
+  category: "domain",
+  topic: "notes",
+  data: v.object({ id: v.string(), text: v.string(), tags: v.optional(v.array(v.string()), []) }),
+  key: (data) => data.id,
+});
+const catalogue = defineCatalogue([topic], [noted]);
+
+const id = "0192f0c1-7a3e-7b54-9c55-3f0c8a1d2e4b";
+const occurredAt = new Date(1_700_000_000_123);
+const note = (text: string, key = "n-1") =>
+  noted.create({ id: key, text }, { id, occurredAt, sequence: 4 });
+
+const refusalOf = (event: Envelope): unknown => {
+  try {
+    return rowOf(catalogue, event);
+  } catch (error) {
+    return error;
+  }
+};
+
+const isRefused = (event: Envelope, code: FaultCode) => isFault(refusalOf(event), code);
+
+test("a row holds what the event says, its data completed by the schema", () => {
+  const cause = { id: "c" };
+  const event = { ...note("hi"), headers: { correlationId: "c", causationId: cause.id } };
+  const row = rowOf(catalogue, event);
+  expect({ ...row, key: row.key.toString(), payload: JSON.parse(row.payload.toString()) }).toEqual({
+    eventId: id,
+    type: "note.noted",
+    version: 2,
+    sequence: 4,
+    topic: "notes",
+    key: "n-1",
+    headers: JSON.stringify({
+      ce_source: "test",
+      ce_category: "domain",
+      ce_time: "2023-11-14T22:13:20.123Z",
+      "content-type": "application/json",
+      ce_correlationid: "c",
+      ce_causationid: "c",
+    }),
+    payload: { id: "n-1", text: "hi", tags: [] },
+  });
+});
+
+test("keys and data are UTF-8", () => {
+  const row = rowOf(catalogue, note("Zoë 🚲", "ключ"));
+  expect(row.key.toString("hex")).toBe(Buffer.from("ключ", "utf8").toString("hex"));
+  expect(JSON.parse(row.payload.toString("utf8"))).toMatchObject({ text: "Zoë 🚲" });
+});
+
+test("an event whose position is not known has none", () => {
+  const event = noted.create({ id: "n-1", text: "hi" }, { id, occurredAt });
+  expect(rowOf(catalogue, event).sequence).toBeNull();
+});
+
+test("the topic is the definition's, whatever the envelope may say", () => {
+  const forged = { ...note("hi"), topic: "elsewhere" };
+  expect(rowOf(catalogue, forged).topic).toBe("notes");
+});
+
+describe("refused is", () => {
+  test("a type or a version that the catalogue does not have", () => {
+    expect(isRefused({ ...note("hi"), type: "note.lost" }, "event_unknown")).toBe(true);
+    expect(isRefused({ ...note("hi"), version: 1 }, "event_unknown")).toBe(true);
+  });
+
+  test("data that is not valid, with a pointer", () => {
+    const refusal = refusalOf({ ...note("hi"), data: { id: "n-1", text: 1 } });
+    expect(isFault(refusal, "event_invalid") && refusal.problems[0]?.pointer).toBe("/text");
+  });
+
+  test("an empty key, which would keep order for nobody", () => {
+    expect(isRefused(note("hi", ""), "event_invalid")).toBe(true);
+  });
+
+  test("what could be larger than its topic takes, however it is large", () => {
+    const half = Math.floor(topic.maxMessageBytes / 2);
+    expect(isRefused(note("x".repeat(topic.maxMessageBytes)), "event_too_large")).toBe(true);
+    // The key is sent three times: as the record's, as ce_subject and in this type's data.
+    const key = "k".repeat(topic.maxMessageBytes * 0.4);
+    expect(isRefused(note("hi", key), "event_too_large")).toBe(true);
+    const tenant = "t".repeat(topic.maxMessageBytes);
+    expect(isRefused({ ...note("hi"), headers: { tenant } }, "event_too_large")).toBe(true);
+    // Two bytes a letter.
+    expect(isRefused(note("é".repeat(half)), "event_too_large")).toBe(true);
+  });
+
+  test("not what fits", () => {
+    expect(isFault(refusalOf(note("x".repeat(topic.maxMessageBytes - 2_000))))).toBe(false);
+  });
+
+  test("what is too large tells the log how large, and the caller nothing of it", () => {
+    const refusal = refusalOf(note("x".repeat(topic.maxMessageBytes)));
+    expect(isFault(refusal) && refusal.details).toMatchObject({
+      topic: "notes",
+      maxMessageBytes: topic.maxMessageBytes,
+    });
+    expect(isFault(refusal) && refusal.message).not.toContain("xx");
+  });
+});

@@ -1,0 +1,27 @@
+/**
+ * The Java clients' partitioning, written down a second time from its definition (Austin Appleby's
+ * MurmurHash2, 32 bits, seed 0x9747b28c, sign bit dropped): what publishers are compared with.
+ */
+
+const multiplier = 0x5bd1e995;
+
+export const partitionOf = (key: Uint8Array, partitions: number): number =>
+  (murmur2(key) & 0x7fffffff) % partitions;
+
+export const murmur2 = (key: Uint8Array): number => {
+  const view = new DataView(key.buffer, key.byteOffset, key.byteLength);
+  const whole = key.length - (key.length % 4);
+  let hash = 0x9747b28c ^ key.length;
+  for (let at = 0; at < whole; at += 4) {
+    let word = Math.imul(view.getInt32(at, true), multiplier);
+    word = Math.imul(word ^ (word >>> 24), multiplier);
+    hash = Math.imul(hash, multiplier) ^ word;
+  }
+  if (key.length > whole) {
+    for (let at = key.length - 1; at >= whole; at -= 1)
+      hash ^= view.getUint8(at) << (8 * (at - whole));
+    hash = Math.imul(hash, multiplier);
+  }
+  hash = Math.imul(hash ^ (hash >>> 13), multiplier);
+  return hash ^ (hash >>> 15);
+};

@@ -1,0 +1,142 @@
+/** The Confluent client behind our ports, on real Kafka. Runs on Node. */
+
+import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
+import { after, before, describe, test } from "node:test";
+import { readTopic } from "@outrider/broker";
+import { isFault } from "@outrider/event";
+import type { Publisher } from "@outrider/event";
+import { createKafkaProbe, createOpenPublisher, createSubscribe } from "@outrider/kafka";
+import { joinAs } from "../contract/member.ts";
+import { describePublisher, recordOf, valuesOf } from "../contract/publisher.ts";
+import { describeSubscriber } from "../contract/subscriber.ts";
+import { createCuttable } from "../support/cuttable.ts";
+import type { Cuttable } from "../support/cuttable.ts";
+import { testKafka } from "../support/environment.ts";
+import { silentLog } from "../support/events.ts";
+import { committedOffsets, truncate } from "../support/kafka-admin.ts";
+import { createTopic } from "../support/topics.ts";
+import { until } from "../support/until.ts";
+
+const kafka = testKafka();
+const open = createOpenPublisher(kafka, silentLog, { clientId: "test-publisher" });
+const read = (topic: string) => readTopic(kafka, topic);
+
+describePublisher("over librdkafka", { open, createTopic, read });
+
+describe("over librdkafka", () => {
+  let publisher: Publisher;
+  before(async () => {
+    publisher = await open(0);
+  });
+  after(() => publisher.close());
+
+  for (const groupProtocol of ["consumer", "classic"] as const) {
+    describeSubscriber(`over librdkafka, protocol ${groupProtocol}`, {
+      subscribe: createSubscribe(kafka, silentLog, { clientId: "test-subscriber", groupProtocol }),
+      createTopic,
+      publish: (records) => publisher.publish(records),
+      truncate,
+      committed: committedOffsets,
+    });
+  }
+
+  test("a batch larger than the client's queue waits for room and comes out in order", async () => {
+    // queue.buffering.max.messages is 100,000.
+    const topic = await createTopic(1);
+    const own = await open(0);
+    try {
+      const batch = Array.from({ length: 120_000 }, (_, n) => ({
+        ...recordOf(topic, "k", n),
+        headers: [],
+      }));
+      await own.publish(batch);
+      const values = valuesOf(await read(topic), "k");
+      assert.equal(values.length, batch.length);
+      assert.ok(values.every((value, n) => value === `k/${n}`));
+    } finally {
+      await own.close();
+    }
+  });
+});
+
+describe("with Kafka away", () => {
+  let away: Cuttable;
+  let bootstrapServers: string;
+  before(async () => {
+    away = await createCuttable(`kafka://${kafka.bootstrapServers}`);
+    bootstrapServers = new URL(away.url).host;
+    await away.cut();
+  });
+  after(() => away.close());
+
+  const isUnavailable = (error: unknown): boolean => isFault(error, "unavailable");
+
+  test("a publisher is not opened, and says so in time", async () => {
+    const settings = { clientId: "test-publisher", connectTimeoutMs: 500 };
+    const startedMs = performance.now();
+    await assert.rejects(
+      createOpenPublisher({ bootstrapServers }, silentLog, settings)(0),
+      isUnavailable,
+    );
+    assert.ok(performance.now() - startedMs < 3000);
+  });
+
+  test("the probe says so in time, and sees Kafka come back", async () => {
+    const settings = { clientId: "test-probe", timeoutMs: 500 };
+    const probe = createKafkaProbe({ bootstrapServers }, silentLog, settings);
+    const startedMs = performance.now();
+    await assert.rejects(probe.check(), isUnavailable);
+    assert.ok(performance.now() - startedMs < 3000);
+    await away.restore();
+    try {
+      await until(
+        () =>
+          probe.check().then(
+            () => true,
+            () => false,
+          ),
+        {
+          what: "a healthy probe",
+          timeoutMs: 20_000,
+        },
+      );
+      await probe.check();
+    } finally {
+      await probe.close();
+      await away.cut();
+    }
+  });
+
+  const join = (topic: string) => {
+    const subscribe = createSubscribe({ bootstrapServers }, silentLog, {
+      clientId: "test-subscriber",
+      rebuild: { baseMs: 50, capMs: 200 },
+    });
+    return joinAs(subscribe, { topic, group: `group-${randomUUID()}` }, {});
+  };
+
+  test("a subscriber closes within 5 s", { timeout: 30_000 }, async () => {
+    const member = join("any");
+    assert.ok(!member.subscriber.isHealthy());
+    const startedMs = performance.now();
+    await member.subscriber.close();
+    assert.ok(performance.now() - startedMs < 5000, `${performance.now() - startedMs} ms`);
+  });
+
+  test("a subscriber begins as soon as Kafka comes back", { timeout: 60_000 }, async () => {
+    const topic = await createTopic(1);
+    const publisher = await open(0);
+    await publisher.publish([recordOf(topic, "k", 1)]);
+    await publisher.close();
+    const member = join(topic);
+    await away.restore();
+    try {
+      await until(() => member.received.length === 1, { what: "the record", timeoutMs: 40_000 });
+      assert.ok(member.subscriber.isHealthy());
+    } finally {
+      await member.subscriber.close();
+      await away.cut();
+    }
+  });
+});

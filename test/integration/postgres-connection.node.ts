@@ -1,0 +1,5 @@
+/** Connections to Postgres that die, on Node. */
+
+import { describePostgresConnection } from "../contract/postgres-connection.ts";
+
+describePostgresConnection("Node");
