@@ -25,3 +25,10 @@ export const murmur2 = (key: Uint8Array): number => {
   hash = Math.imul(hash ^ (hash >>> 13), multiplier);
   return hash ^ (hash >>> 15);
 };
+
+/** Some key that lies in this partition. */
+export const keyIn = (partition: number, partitions: number): string => {
+  for (let n = 0; ; n += 1) {
+    if (partitionOf(Buffer.from(`key-${n}`), partitions) === partition) return `key-${n}`;
+  }
+};

@@ -55,12 +55,14 @@ const statements: Record<string, (tx: TransactionSql) => Promise<unknown>> = {
   "a statement with large parameters": (tx) =>
     tx`select pg_sleep(60), length(${"x".repeat(500_000)})`.execute(),
   "statements in a pipeline": (tx) =>
-    Promise.all([tx`select pg_sleep(60)`, tx`select ${1}::int`, tx`select ${2}::int`]),
+    Promise.allSettled([tx`select pg_sleep(60)`, tx`select ${1}::int`, tx`select ${2}::int`]),
   "a statement in a savepoint": (tx) => tx.savepoint((inner) => inner`select pg_sleep(60)`),
   "a cursor": (tx) =>
     tx`select n, pg_sleep(0.001) from generate_series(1, 1000000) n`.cursor(2, () => {}),
   "a COPY from here": async (tx) =>
     pipeline(Readable.from(endless()), await tx`copy things from stdin`.writable()),
+  "a COPY that is sent": async (tx) =>
+    pipeline(Readable.from(["row\n"]), await tx`copy slow (name) from stdin`.writable()),
   "a COPY to here": async (tx) => {
     const rows = await tx`
       copy (select n, pg_sleep(0.001) from generate_series(1, 1000000) n) to stdout`.readable();
@@ -76,11 +78,12 @@ const describeTerminated = (scene: Scene): void => {
       const sql = scene.open();
       for (let round = 0; round < rounds; round += 1) {
         let pid = 0;
+        let isSettled = false;
         const running = failureOf(
           sql.begin(async (tx) => {
             pid = await scene.pidOf(tx);
             await tx`insert into things values ('lost')`;
-            await send(tx);
+            await send(tx).finally(() => (isSettled = true));
           }),
         );
         await until(() => pid > 0, { what: "the transaction" });
@@ -88,6 +91,7 @@ const describeTerminated = (scene: Scene): void => {
         await scene.terminate(pid);
         assert.match(String(codeOf(await running)), lostCodes);
         assert.deepEqual([...(await sql`select ${round}::int as n`)], [{ n: round }]);
+        await until(() => isSettled, { what: "the end of the statement" });
         assert.deepEqual(await scene.things(), []);
       }
     });
@@ -105,6 +109,17 @@ const describeTerminatedAlone = (scene: Scene): void => {
       assert.match(String(codeOf(await running)), lostCodes);
       await worksOn(sql, 3);
     }
+  });
+
+  test("before a statement was written: it rejects, the next ones run", async () => {
+    const { sql, socket } = scene.openWithSocket();
+    await worksOn(sql, 1);
+    const running = failureOf(sql`select`);
+    // Now it is with its connection, which writes at the end of the turn.
+    for (let n = 0; n < 10; n += 1) await Promise.resolve();
+    socket().destroy(new Error("cut"));
+    assert.match(String(await running), /cut/);
+    await worksOn(sql, 3);
   });
 
   test("under a cursor that waits: it writes nothing to whoever has it next", async () => {

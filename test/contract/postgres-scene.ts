@@ -1,9 +1,12 @@
 /** What the cases about dying connections share: a database, pools of one, and ways to kill. */
 
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { createConnection, Socket } from "node:net";
 import { after, afterEach, before } from "node:test";
 import { connect } from "@outrider/postgres";
 import type { Sql } from "@outrider/postgres";
+import postgres from "postgres";
 import type { TransactionSql } from "postgres";
 import { createCuttable } from "../support/cuttable.ts";
 import type { Cuttable } from "../support/cuttable.ts";
@@ -19,6 +22,8 @@ export type Scene = Readonly<{
   /** A pool of one connection; ended with the test. */
   open(): Sql;
   openAt(url: string): Sql;
+  /** Gives the socket of its connection, too. */
+  openWithSocket(): Readonly<{ sql: Sql; socket(): Socket }>;
   openByProxy(): Promise<Sql>;
   /** Resets the connections through the proxy. */
   reset(): void;
@@ -49,6 +54,7 @@ export const useScene = (): Scene => {
     onlooker = connect({ url: database.url, name: "test-onlooker", poolMax: 1 });
     await onlooker`create table things (name text)`;
     await onlooker`create table settled (n int)`;
+    await onlooker`create table slow (name text, slept text default pg_sleep(60)::text)`;
   });
   after(async () => {
     await onlooker?.end({ timeout: 1 });
@@ -75,6 +81,18 @@ export const useScene = (): Scene => {
 
   return {
     keep,
+    openWithSocket: () => {
+      let socket = new Socket();
+      const open = async (): Promise<Socket> => {
+        const { hostname, port } = new URL(database.url);
+        socket = createConnection(Number(port), hostname);
+        await once(socket, "connect");
+        return socket;
+      };
+      // The option is not among the declared ones.
+      const options = { max: 1, socket: open };
+      return { sql: keep(postgres(database.url, options)), socket: () => socket };
+    },
     settle,
     openAt,
     url: () => database.url,

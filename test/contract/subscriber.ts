@@ -7,7 +7,7 @@ import type { Position, PublishRecord, Subscribe } from "@outrider/event";
 import { until } from "../support/until.ts";
 import { joinAs } from "./member.ts";
 import type { Member, MemberOptions } from "./member.ts";
-import { partitionOf } from "./murmur2.ts";
+import { keyIn, partitionOf } from "./murmur2.ts";
 
 export type SubscriberSubject = Readonly<{
   subscribe: Subscribe;
@@ -226,11 +226,4 @@ export const describeSubscriber = (name: string, subject: SubscriberSubject): vo
       assert.deepEqual(member.received, []);
     });
   });
-};
-
-/** Some key that lies in this partition. */
-const keyIn = (partition: number, partitions: number): string => {
-  for (let n = 0; ; n += 1) {
-    if (partitionOf(Buffer.from(`key-${n}`), partitions) === partition) return `key-${n}`;
-  }
 };

@@ -8,6 +8,7 @@ import { isFault } from "@outrider/event";
 import type { Publisher } from "@outrider/event";
 import { createKafkaProbe, createOpenPublisher, createSubscribe } from "@outrider/kafka";
 import { joinAs } from "../contract/member.ts";
+import { keyIn } from "../contract/murmur2.ts";
 import { describePublisher, recordOf, valuesOf } from "../contract/publisher.ts";
 import { describeSubscriber } from "../contract/subscriber.ts";
 import { createCuttable } from "../support/cuttable.ts";
@@ -41,21 +42,25 @@ describe("over librdkafka", () => {
     });
   }
 
-  test("a batch larger than the client's queue waits for room and comes out in order", async () => {
-    // queue.buffering.max.messages is 100,000.
-    const topic = await createTopic(1);
-    const own = await open(0);
-    try {
-      const batch = Array.from({ length: 120_000 }, (_, n) => ({
-        ...recordOf(topic, "k", n),
+  test("a batch larger than the client's queue waits for room", { timeout: 60_000 }, async (t) => {
+    // queue.buffering.max.messages is 100,000: lingering, and spread so that no partition's batch
+    // is full before (batch.num.messages is 10,000), it fills up.
+    const topic = await createTopic(12);
+    const lingering = { clientId: "test-publisher", lingerMs: 2000 };
+    const own = await createOpenPublisher(kafka, silentLog, lingering)(0);
+    t.after(() => own.close());
+    const keys = Array.from({ length: 12 }, (_, at) => keyIn(at, 12));
+    await own.publish(
+      Array.from({ length: 110_000 }, (_, n) => ({
+        ...recordOf(topic, keys[n % 12] ?? "", n),
         headers: [],
-      }));
-      await own.publish(batch);
-      const values = valuesOf(await read(topic), "k");
-      assert.equal(values.length, batch.length);
-      assert.ok(values.every((value, n) => value === `k/${n}`));
-    } finally {
-      await own.close();
+      })),
+    );
+    const found = await read(topic);
+    assert.equal(found.length, 110_000);
+    for (const [at, key] of keys.entries()) {
+      const values = valuesOf(found, key);
+      assert.ok(values.every((value, n) => value === `${key}/${n * 12 + at}`));
     }
   });
 });

@@ -207,6 +207,18 @@ describe("shards have one owner at a time", () => {
     assert.deepEqual(await published("handed"), range(1, 5));
   });
 
+  test("a relay of another layout takes nothing, and is not taken for healthy", async () => {
+    const warnings: object[] = [];
+    const log = { ...silentLog, warn: (fields: object) => void warnings.push(fields) };
+    const stranger = start({ log }, { layout: 2 });
+    await counting.write(db, "waits", 1);
+    await until(() => warnings.length >= 3, { what: "three tries to take shards" });
+    assert.match(String(Object.values(warnings[0] ?? {})), /layout 1, this relay knows layout 2/);
+    assert.equal(stranger.state().sinceRenewalMs, Number.POSITIVE_INFINITY);
+    assert.deepEqual(stranger.state().owned, []);
+    assert.equal(await pendingCount(), 1);
+  });
+
   test("shards of a relay that died are taken over when its lease ends", async () => {
     await sql`
       update outrider.shards

@@ -1,7 +1,7 @@
 /** The relay's own metrics, in Prometheus' names and base units. */
 
 import { readBacklog } from "@outrider/outbox";
-import type { RelayDeps, RelayState } from "@outrider/outbox";
+import type { Backlog, RelayDeps, RelayState } from "@outrider/outbox";
 import type { Sql } from "@outrider/postgres";
 import { Counter, Gauge, Histogram } from "prom-client";
 import type { Registry } from "prom-client";
@@ -41,21 +41,31 @@ export const createRelayMetrics = (
       this.set(state().owned.length);
     },
   });
-  // Asked in the order of registration: the first one reads for both.
+  // A scrape asks all gauges at the same time: one look serves both.
+  let looking: Promise<Backlog> | undefined;
+  const look = (): Promise<Backlog> => {
+    looking ??= readBacklog(sql)
+      .catch(() => unknown)
+      .finally(() => {
+        looking = undefined;
+      });
+    return looking;
+  };
   new Gauge({
     name: "outbox_events_pending",
     help: "Events that wait to be published, counted up to 100,000.",
     registers,
     async collect() {
-      const backlog = await readBacklog(sql).catch(() => unknown);
-      this.set(backlog.pending);
-      age.set(backlog.oldestAgeMs / 1000);
+      this.set((await look()).pending);
     },
   });
-  const age = new Gauge({
+  new Gauge({
     name: "outbox_oldest_pending_age_seconds",
     help: "Age of the oldest event that waits to be published.",
     registers,
+    async collect() {
+      this.set((await look()).oldestAgeMs / 1000);
+    },
   });
   return {
     onPublished: (shard, rows, durationMs) => {

@@ -4,6 +4,7 @@
  * owner that was paused past its deadline changes nothing.
  */
 
+import { fault } from "@outrider/event";
 import type { Sql } from "@outrider/postgres";
 
 export type Lease = Readonly<{
@@ -16,13 +17,21 @@ export type Lease = Readonly<{
 
 export type Claim = Readonly<{ owner: string; layout: number; ttlMs: number }>;
 
-/** Shards of the layout that nobody owns now, by the database's clock. */
+/**
+ * Shards that nobody owns now, by the database's clock. Throws `layout_mismatch` when the outbox
+ * is laid out in a way that this relay does not know: it would look for keys in other shards.
+ */
 export const findFreeShards = async (sql: Sql, layout: number): Promise<number[]> => {
-  const rows = await sql<{ shard: number }[]>`
-    select shard from outrider.shards
-    where layout = ${layout} and (owner is null or deadline < clock_timestamp())
+  const rows = await sql<{ shard: number; layout: number; free: boolean }[]>`
+    select shard, layout, owner is null or deadline < clock_timestamp() as free
+    from outrider.shards
     order by shard`;
-  return rows.map((row) => row.shard);
+  const other = rows.find((row) => row.layout !== layout);
+  if (other) {
+    const known = `this relay knows layout ${layout}`;
+    throw fault("layout_mismatch", `The outbox has layout ${other.layout}, ${known}`);
+  }
+  return rows.filter((row) => row.free).map((row) => row.shard);
 };
 
 /**

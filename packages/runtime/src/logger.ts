@@ -28,7 +28,8 @@ export const createLogger = ({ name, level = "info", destination }: LoggerSettin
       redact: { paths: [...secrets, ...payloads], censor: "[hidden]" },
       hooks: { streamWrite: hidePasswords },
     },
-    destination ?? pino.destination(1),
+    // Synchronous: the last lines before an exit are the ones that are looked for, in order.
+    destination ?? pino.destination({ dest: 1, sync: true }),
   );
 
 const everywhere = (name: string) => [name, `*.${name}`, `*.*.${name}`];
