@@ -92,7 +92,7 @@ export const describeSubscriber = (name: string, subject: SubscriberSubject): vo
       assert.ok(member.subscriber.isHealthy());
     });
 
-    test("a paused partition gives nothing new, the others do; resumed it misses nothing", async () => {
+    test("a paused partition gives nothing new; resumed it misses nothing", async () => {
       const topic = await subject.createTopic(2);
       await fill(topic, 2, [0, 20]);
       const member = join(topic, newGroup());
@@ -107,7 +107,7 @@ export const describeSubscriber = (name: string, subject: SubscriberSubject): vo
       assert.deepEqual(member.offsets(1), numbers(0, 500));
     });
 
-    test("a partition moves when its owner has drained it, and goes on where that stopped", async () => {
+    test("a partition moves when it is drained, and goes on where its owner stopped", async () => {
       const topic = await subject.createTopic(4);
       const group = newGroup();
       const watermarks = new Map<number, number>();

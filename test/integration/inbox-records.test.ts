@@ -191,6 +191,15 @@ describe("a batch", () => {
     expect((await sql`select from outrider.outbox`).length).toBe(0);
   });
 
+  test("whose handler does not await a statement that fails is not handled", async () => {
+    const handler = handlerOf(async (_, { tx }) => {
+      tx.execute(drizzleSql`insert into effects values ('no number')`).catch(() => {});
+    });
+    // Rolled back by Postgres but taken for handled, it would be lost.
+    expect(codeOf(await failureOf(run(handler, [count("k", 1)])))).toBeString();
+    expect(await recorded()).toEqual([]);
+  });
+
   test("writes what its handler emits with the record, in order", async () => {
     const handler = handlerOf(async (events, { emit }) => {
       for (const { data } of events) emit(count("out", data.n * 10));

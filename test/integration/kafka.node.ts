@@ -7,6 +7,7 @@ import { readTopic } from "@outrider/broker";
 import { isFault } from "@outrider/event";
 import type { Publisher } from "@outrider/event";
 import { createKafkaProbe, createOpenPublisher, createSubscribe } from "@outrider/kafka";
+import { clientConfig, logEvent } from "../../packages/kafka/src/client-config.ts";
 import { joinAs } from "../contract/member.ts";
 import { keyIn } from "../contract/murmur2.ts";
 import { describePublisher, recordOf, valuesOf } from "../contract/publisher.ts";
@@ -63,6 +64,52 @@ describe("over librdkafka", () => {
       assert.ok(values.every((value, n) => value === `${key}/${n * 12 + at}`));
     }
   });
+});
+
+test("settings that name credentials and certificates reach the client", () => {
+  const sasl = { mechanism: "SCRAM-SHA-512", username: "u", password: "p" } as const;
+  const tls = { caPath: "/ca.pem", certificatePath: "/cert.pem", keyPath: "/key.pem" };
+  const configOf = (more: object) => clientConfig({ ...kafka, ...more }, "id");
+  assert.equal(configOf({})["security.protocol"], "plaintext");
+  assert.equal(configOf({ sasl })["security.protocol"], "sasl_plaintext");
+  assert.equal(configOf({ tls: {} })["security.protocol"], "ssl");
+  assert.partialDeepStrictEqual(configOf({ sasl, tls }), {
+    "bootstrap.servers": kafka.bootstrapServers,
+    "client.id": "id",
+    "security.protocol": "sasl_ssl",
+    "sasl.mechanisms": "SCRAM-SHA-512",
+    "sasl.username": "u",
+    "sasl.password": "p",
+    "ssl.ca.location": "/ca.pem",
+    "ssl.certificate.location": "/cert.pem",
+    "ssl.key.location": "/key.pem",
+  });
+});
+
+test("the client's own lines go to the log by their severity", () => {
+  const said: string[] = [];
+  const say = (level: string) => (fields: object, message: string) =>
+    void said.push(`${level} ${message} ${JSON.stringify(fields)}`);
+  const log = {
+    child: () => log,
+    debug: say("debug"),
+    info: say("info"),
+    warn: say("warn"),
+    error: say("error"),
+  };
+  const hear = logEvent(log);
+  for (const severity of [0, 3, 4, 5, 7]) hear({ severity, fac: "FAIL", message: `m${severity}` });
+  hear({ severity: 4, fac: "CONFWARN", message: "gapless" });
+  const levels = said.map((line) => line.split(" ", 2).join(" "));
+  assert.deepEqual(levels, [
+    "error m0",
+    "error m3",
+    "warn m4",
+    "debug m5",
+    "debug m7",
+    "debug gapless",
+  ]);
+  assert.ok(said[0]?.endsWith('{"facility":"FAIL"}'));
 });
 
 describe("with Kafka away", () => {

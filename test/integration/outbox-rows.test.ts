@@ -112,7 +112,7 @@ describe("shards", () => {
     "Zoë 🚲": 3,
   };
 
-  test("are the low three bits of the first byte of SHA-256 of the key, by test vectors", async () => {
+  test("are the low three bits of SHA-256's first byte, by test vectors", async () => {
     const keys = Object.keys(vectors);
     const stored = await store(keys.map((key) => rowWith(Buffer.from(key), Buffer.from("v"))));
     expect(Object.fromEntries(stored.map((row) => [row.key.toString(), row.shard]))).toEqual(
@@ -192,7 +192,7 @@ describe("a transaction with synchronous_commit off", () => {
     });
   });
 
-  test("is durable too when the whole session has it off, and the session stays as it is", async () => {
+  test("is durable when the session has it off, and the session stays as it is", async () => {
     const lazy = connectDatabase({ url: database.url, name: "test-lazy", poolMax: 1 });
     try {
       await lazy.execute(drizzleSql`set synchronous_commit = off`);

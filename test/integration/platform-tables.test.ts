@@ -183,8 +183,8 @@ describe("plans on 200,000 waiting events", () => {
   beforeAll(async () => {
     await sql`
       insert into outrider.outbox (event_id, type, version, topic, key, headers, payload)
-      select gen_random_uuid(), 'test.counted', 1, 'counted', convert_to('key-' || n % 20000, 'UTF8'),
-        '{}', convert_to(repeat('x', 200), 'UTF8')
+      select gen_random_uuid(), 'test.counted', 1, 'counted',
+        convert_to('key-' || n % 20000, 'UTF8'), '{}', convert_to(repeat('x', 200), 'UTF8')
       from generate_series(1, 200000) as n`;
     await sql`
       update outrider.shards set owner = ${lease.owner}, epoch = 1,

@@ -70,9 +70,17 @@ const created = (change: Partial<OrderCreated["data"]> = {}): OrderCreated =>
     { id: randomUUID(), occurredAt: new Date(), sequence: 1 },
   );
 
-const cancelled = ({ data: { lines: _, ...order } }: OrderCreated): OrderCancelled =>
+const cancelled = ({ data: { orderId, customerId, ...more } }: OrderCreated): OrderCancelled =>
   orderCancelled.create(
-    { ...order, reason: "changed my mind", cancelledAt: "2026-01-03T00:00:00.001Z" },
+    {
+      orderId,
+      customerId,
+      currency: more.currency,
+      totalMinor: more.totalMinor,
+      placedAt: more.placedAt,
+      reason: "changed my mind",
+      cancelledAt: "2026-01-03T00:00:00.001Z",
+    },
     { id: randomUUID(), occurredAt: new Date(), sequence: 2 },
   );
 
@@ -130,7 +138,7 @@ describe("the summary of an order", () => {
     expect(await summaries()).toMatchObject([{ version: 2 }]);
   });
 
-  test("is not made up for a cancellation without an order: that is a defect to be seen", async () => {
+  test("is not made up for a cancellation that has no order", async () => {
     const lost = cancelled(created());
     expect(String(await failureOf(run(orderSummary, [lost])))).toContain("no summary to cancel");
     expect(await summaries()).toEqual([]);
@@ -141,14 +149,15 @@ describe("the summary of an order", () => {
 describe("statistics", () => {
   test("add up orders and revenue per customer, UTC day and currency", async () => {
     const night = "2026-01-02T23:30:00.000-01:00";
+    const first = created();
     const orders = [
-      created(),
+      first,
       created({ totalMinor: 7 }),
       created({ customerId: "c-0", currency: "USD" }),
       created({ placedAt: night }),
     ];
     await run(orderStatsHandler, orders);
-    await run(orderStatsHandler, [cancelled(orders[0]!), created({ totalMinor: 1_000 })]);
+    await run(orderStatsHandler, [cancelled(first), created({ totalMinor: 1_000 })]);
     expect(await stats()).toEqual([
       "c-0 2026-01-02 USD 1 0 123",
       "c-1 2026-01-02 EUR 3 1 1007",
@@ -169,7 +178,7 @@ describe("statistics", () => {
     expect(await stats()).toEqual([`c-1 2026-01-02 EUR 2 0 ${2n * BigInt(totalMinor)}`]);
   });
 
-  test("of batches side by side add up, without a deadlock, in whatever order they came", async () => {
+  test("of batches side by side add up without a deadlock, in any order", async () => {
     const customers = Array.from({ length: 40 }, (_, n) => `c-${n}`);
     for (let round = 0; round < 10; round += 1) {
       const orders = customers.map((customerId) => created({ customerId, totalMinor: 5 }));

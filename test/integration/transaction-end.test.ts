@@ -94,7 +94,7 @@ test("a savepoint that is over is refused while its transaction goes on", async 
   expect(await things()).toEqual(["on"]);
 });
 
-test("without the guard a late statement joins the next transaction of its connection", async () => {
+test("without the guard a late statement joins the connection's next transaction", async () => {
   const client = connect({ url: database.url, name: "test-unguarded", poolMax: 1 });
   const leaked: { unsafe(query: string): Promise<unknown> }[] = [];
   await client.begin(async (tx) => void leaked.push(tx));
@@ -109,7 +109,7 @@ test("without the guard a late statement joins the next transaction of its conne
   expect(await things()).toEqual([]);
 });
 
-test("with the guard nothing joins the next transaction of the connection", async () => {
+test("with the guard nothing joins the connection's next transaction", async () => {
   const late = await endedBy("that is committed");
   await outbox.transact(db, async (tx) => {
     await addThing(tx, "own");

@@ -36,22 +36,21 @@ test("failures are counted per handler, missing records per topic", async () => 
 });
 
 test("each group's state is told as it is when it is asked for", async () => {
-  const groups: GroupState[] = [
-    {
-      group: "shop",
-      isConnected: true,
-      partitions: 12,
-      unresolved: 30,
-      failing: [failure],
-      halted: [],
-    },
-  ];
+  const busy: GroupState = {
+    group: "shop",
+    isConnected: true,
+    partitions: 12,
+    unresolved: 30,
+    failing: [failure],
+    halted: [],
+  };
+  const groups = [busy];
   const { lines } = setUp(groups);
   const first = await lines();
   expect(first).toContain('inbox_partitions_assigned{group="shop"} 12');
   expect(first).toContain('inbox_unresolved_records{group="shop"} 30');
   expect(first).toContain('inbox_failing_events{group="shop"} 1');
-  groups[0] = { ...groups[0]!, partitions: 3, unresolved: 0, failing: [] };
+  groups[0] = { ...busy, partitions: 3, unresolved: 0, failing: [] };
   const second = await lines();
   expect(second).toContain('inbox_partitions_assigned{group="shop"} 3');
   expect(second).toContain('inbox_failing_events{group="shop"} 0');

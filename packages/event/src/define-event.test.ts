@@ -69,7 +69,7 @@ const faultOf = (act: () => unknown): Fault => {
 };
 
 describe("data", () => {
-  test("that is right is given back with the schema's defaults, without what it does not name", () => {
+  test("that is right is given back with the schema's defaults and nothing else", () => {
     expect(placed.parse({ ...data, extra: 1 })).toEqual({ ...data, notes: {} });
   });
 

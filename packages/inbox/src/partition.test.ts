@@ -122,7 +122,7 @@ describe("a partition", () => {
     ]);
   });
 
-  test("follows a log with holes: its position is never below an outcome, nor above a record", async () => {
+  test("follows a log with holes, never standing above a record", async () => {
     const one = createStepped("test.a");
     const { partition, offset } = setUp([one.handler]);
     partition.admit([recordAt(14), recordAt(20)]);

@@ -20,6 +20,7 @@ const row = (change: Partial<PendingRow> = {}): PendingRow => ({
     ce_correlationid: "c",
   },
   payload: Buffer.from('{"a":1}'),
+  created_ms: "1700000000456",
   ...change,
 });
 
@@ -131,7 +132,10 @@ describe("a raw row", () => {
     ]);
   });
 
-  test("without a time of its own has a time all the same", () => {
-    expect(recordOf(row({ ...raw, headers: {} })).timestampMs).not.toBeNaN();
+  test("without a time of its own, or with one that is none, has that of its writing", () => {
+    const times: Record<string, string>[] = [{}, { ce_time: "yesterday" }];
+    for (const headers of times) {
+      expect(recordOf(row({ ...raw, headers })).timestampMs).toBe(1_700_000_000_456);
+    }
   });
 });
