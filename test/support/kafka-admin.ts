@@ -8,6 +8,7 @@ type Committed = { partitions: { partition: number; offset: number }[] }[];
 
 /** The methods that the client's own types leave out or type otherwise. */
 type Admin = Readonly<{
+  createTopic(topic: object, done: Done<unknown>): void;
   deleteRecords(of: object[], options: object, done: Done<unknown>): void;
   listConsumerGroupOffsets(of: object[], options: object, done: Done<Committed>): void;
   disconnect(): void;
@@ -48,4 +49,11 @@ export const committedOffsets = async (
     (one) => one.offset >= 0 && (!("topic" in one) || one.topic === topic),
   );
   return Object.fromEntries(partitions.map((one) => [one.partition, one.offset]));
+};
+
+/** Resolves as soon as the controller has it, before its partitions have found their leaders. */
+export const createTopicAtOnce = async (topic: string, partitions: number): Promise<void> => {
+  await withAdmin((admin, done) =>
+    admin.createTopic({ topic, num_partitions: partitions, replication_factor: 1 }, done),
+  );
 };
