@@ -10,7 +10,7 @@ import { sql as drizzleSql } from "drizzle-orm";
 import { createDelivery } from "../../packages/inbox/src/delivery.ts";
 import { runBatch } from "../../packages/inbox/src/run-batch.ts";
 import { codeOf, countedOn, failureOf, recordAt } from "../support/counted.ts";
-import { silentLog } from "../support/events.ts";
+import { silentLog } from "../support/silent-log.ts";
 import { until } from "../support/until.ts";
 import { lostCodes } from "./postgres-scene.ts";
 import type { Scene } from "./postgres-scene.ts";

@@ -15,7 +15,7 @@ import { codeOf, countedOn, failureOf, recordAt } from "../support/counted.ts";
 import type { Counted } from "../support/counted.ts";
 import { createTestDatabase } from "../support/database.ts";
 import type { TestDatabase } from "../support/database.ts";
-import { silentLog } from "../support/events.ts";
+import { silentLog } from "../support/silent-log.ts";
 import { until } from "../support/until.ts";
 
 const topic = "counted";

@@ -15,7 +15,8 @@ import { sql as query } from "drizzle-orm";
 import { createTestDatabase } from "../support/database.ts";
 import type { TestDatabase } from "../support/database.ts";
 import { testKafka } from "../support/environment.ts";
-import { createCounting, silentLog } from "../support/events.ts";
+import { silentLog } from "../support/silent-log.ts";
+import { createCounting } from "../support/events.ts";
 import { until } from "../support/until.ts";
 
 const kafka = testKafka();
@@ -104,9 +105,9 @@ const recording = (name: string, fails: (count: number) => boolean = () => false
       await tx.execute(
         query`
           insert into public.effects (handler, key, count)
-          values (${name + group}, ${data.key}, ${data.count})`,
+          values (${name + group}, ${data.key}, ${data.n})`,
       );
-      if (fails(data.count)) throw new Error("not now");
+      if (fails(data.n)) throw new Error("not now");
     },
   });
 
@@ -128,7 +129,10 @@ const handledAll = (name: string, key: string, last: number) =>
 
 describe("once in effect and in order", () => {
   test("every handler of a group gets every event", async () => {
-    startWith([recording("one"), recording("two")]);
+    const inbox = startWith([recording("one"), recording("two")]);
+    assert.equal(inbox.state()[0]?.isJoined, false);
+    await until(() => inbox.state()[0]?.isJoined, { what: "the group to be joined" });
+    assert.equal(inbox.state()[0]?.partitions, 6);
     await counting.write(db, "a", 1, 2, 3);
     await Promise.all([handledAll("one", "a", 3), handledAll("two", "a", 3)]);
     assert.deepEqual(await effects("one", "a"), [1, 2, 3]);
@@ -212,7 +216,7 @@ describe("failures", () => {
       name: `answering-${group}`,
       on: [counting.counted],
       run: async (events, { emit }) => {
-        for (const { data } of events) emit(counting.create(`answer-${data.key}`, data.count));
+        for (const { data } of events) emit(counting.create(`answer-${data.key}`, data.n));
         if (failures++ < 2) throw new Error("not now");
       },
     });

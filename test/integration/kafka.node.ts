@@ -15,7 +15,7 @@ import { describeSubscriber } from "../contract/subscriber.ts";
 import { createCuttable } from "../support/cuttable.ts";
 import type { Cuttable } from "../support/cuttable.ts";
 import { testKafka } from "../support/environment.ts";
-import { silentLog } from "../support/events.ts";
+import { silentLog } from "../support/silent-log.ts";
 import { committedOffsets, createTopicAtOnce, truncate } from "../support/kafka-admin.ts";
 import { createTopic } from "../support/topics.ts";
 import { until } from "../support/until.ts";

@@ -15,7 +15,8 @@ import { logRecordOf } from "../e2e/observer.ts";
 import { createTestDatabase } from "../support/database.ts";
 import type { TestDatabase } from "../support/database.ts";
 import { testKafka } from "../support/environment.ts";
-import { countingOn, createCounting, silentLog } from "../support/events.ts";
+import { silentLog } from "../support/silent-log.ts";
+import { countingOn, createCounting } from "../support/events.ts";
 import { until } from "../support/until.ts";
 
 const kafka = testKafka();
@@ -195,6 +196,7 @@ describe("shards have one owner at a time", () => {
   test("two relays never own a shard together, and a stopped one hands over at once", async () => {
     const first = start();
     await until(() => first.state().owned.length === 8, { what: "all shards" });
+    await until(() => first.state().opening.length === 0, { what: "their producers" });
     const second = start({}, { leaseTtlMs: 60_000 });
     await counting.write(db, "handed", 1, 2, 3);
     await drained();

@@ -15,7 +15,7 @@ import { runBatch } from "../../packages/inbox/src/run-batch.ts";
 import { failureOf, recordAt } from "../support/counted.ts";
 import { createTestDatabase } from "../support/database.ts";
 import type { TestDatabase } from "../support/database.ts";
-import { silentLog } from "../support/events.ts";
+import { silentLog } from "../support/silent-log.ts";
 
 const outbox = createOutbox(catalogue);
 

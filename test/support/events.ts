@@ -1,26 +1,12 @@
-/** A topic, an event type and an outbox of a test's own. */
+/** A topic of a test's own with the counted events of it, and an outbox that takes them. */
 
 import { randomUUID } from "node:crypto";
 import { applyTopics } from "@outrider/broker";
-import { defineCatalogue, defineEvent, defineTopic } from "@outrider/event";
-import type { Log } from "@outrider/event";
+import { defineTopic } from "@outrider/event";
 import { createOutbox } from "@outrider/outbox";
 import type { Database } from "@outrider/postgres";
-import * as v from "valibot";
+import { countedOn } from "./counted.ts";
 import { testKafka } from "./environment.ts";
-
-const describeEvent = (topic: string) =>
-  defineEvent({
-    type: "test.counted",
-    version: 1,
-    source: "test",
-    category: "domain",
-    topic,
-    data: v.object({ key: v.string(), count: v.number() }),
-    key: (data) => data.key,
-  });
-
-export type CountedEvent = ReturnType<typeof describeEvent>;
 
 /** Creates a topic with a new name and what belongs to it. */
 export const createCounting = async (partitions = 3) => {
@@ -31,26 +17,12 @@ export const createCounting = async (partitions = 3) => {
 };
 
 /** As `createCounting`, without creating the topic. */
-export const countingOn = (name: string) => {
-  const counted = describeEvent(name);
-  const outbox = createOutbox(defineCatalogue([defineTopic({ name })], [counted]));
-  const create = (key: string, count: number) =>
-    counted.create({ key, count }, { id: randomUUID(), occurredAt: new Date(), sequence: count });
+export const countingOn = (topic: string) => {
+  const { definition, catalogue, count } = countedOn(topic);
+  const outbox = createOutbox(catalogue);
   /** One transaction per event. */
   const write = async (db: Database, key: string, ...counts: number[]): Promise<void> => {
-    for (const count of counts) {
-      await outbox.transact(db, async (_tx, emit) => emit(create(key, count)));
-    }
+    for (const n of counts) await outbox.transact(db, async (_tx, emit) => emit(count(key, n)));
   };
-  return { topic: name, counted, outbox, create, write };
-};
-
-const nothing = (): void => {};
-
-export const silentLog: Log = {
-  child: () => silentLog,
-  debug: nothing,
-  info: nothing,
-  warn: nothing,
-  error: nothing,
+  return { topic, counted: definition, outbox, create: count, write };
 };

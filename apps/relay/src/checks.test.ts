@@ -5,6 +5,7 @@ import { checkLeases, checkShards } from "./checks.ts";
 
 const state = (change: Partial<RelayState> = {}): RelayState => ({
   owned: [0, 1],
+  opening: [],
   failing: [],
   sinceRenewalMs: 10,
   ...change,
@@ -48,4 +49,11 @@ test("a shard whose passes fail makes it unready, with how many and a reason", (
   );
   const text = failureOf(() => checkShards(state({ failing: failing.slice(1) })));
   expect(isFault(text) && text.message).toContain("other");
+});
+
+test("a shard whose producer is still being opened makes it unready", () => {
+  const failure = failureOf(() => checkShards(state({ opening: [1] })));
+  expect(isFault(failure, "publish_failed") && failure.message).toBe(
+    "1 shards have no producer yet",
+  );
 });

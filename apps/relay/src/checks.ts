@@ -9,10 +9,11 @@ export const checkLeases = ({ sinceRenewalMs }: RelayState, leaseTtlMs: number):
   throw fault("lease_lost", "The database does not confirm this relay's leases");
 };
 
-/** Throws `publish_failed` with the first reason while a shard's passes fail. */
-export const checkShards = ({ failing }: RelayState): void => {
+/** Throws `publish_failed` while shards fail, with a reason, or have no producer yet. */
+export const checkShards = ({ failing, opening }: RelayState): void => {
   const [first] = failing;
-  if (!first) return;
+  if (!first && opening.length === 0) return;
+  if (!first) throw fault("publish_failed", `${opening.length} shards have no producer yet`);
   const reason = first.error instanceof Error ? first.error.message : String(first.error);
   throw fault("publish_failed", `${failing.length} shards cannot be published: ${reason}`);
 };

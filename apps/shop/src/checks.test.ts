@@ -6,6 +6,7 @@ import { checkConsumers, checkPartitions } from "./checks.ts";
 const group = (change: Partial<GroupState> = {}): GroupState => ({
   group: "shop",
   isConnected: true,
+  isJoined: true,
   partitions: 12,
   unresolved: 0,
   failing: [],
@@ -47,4 +48,10 @@ test("an event that is being retried does not: the others go on", () => {
   ];
   expect(failureOf(() => checkConsumers([group({ failing })]))).toBeUndefined();
   expect(failureOf(() => checkPartitions([group({ failing })]))).toBeUndefined();
+});
+
+test("a worker that has not joined all of its groups is not ready, and names them", () => {
+  const groups = [group(), group({ group: "slow", isJoined: false })];
+  const failure = failureOf(() => checkConsumers(groups));
+  expect(isFault(failure, "unavailable") && failure.message).toBe("Still joining: slow");
 });

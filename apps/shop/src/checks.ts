@@ -3,10 +3,12 @@
 import { fault } from "@outrider/event";
 import type { GroupState } from "@outrider/inbox";
 
-/** Throws `unavailable` while a group's consumer is not connected. */
+/** Throws `unavailable` while a group's consumer is not connected, or has not joined yet. */
 export const checkConsumers = (groups: readonly GroupState[]): void => {
   const away = groups.filter((one) => !one.isConnected).map((one) => one.group);
   if (away.length > 0) throw fault("unavailable", `Not connected to Kafka: ${away.join(", ")}`);
+  const outside = groups.filter((one) => !one.isJoined).map((one) => one.group);
+  if (outside.length > 0) throw fault("unavailable", `Still joining: ${outside.join(", ")}`);
 };
 
 /** Throws `watermark_out_of_range` while a partition is not read. */

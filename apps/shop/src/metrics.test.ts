@@ -39,6 +39,7 @@ test("each group's state is told as it is when it is asked for", async () => {
   const busy: GroupState = {
     group: "shop",
     isConnected: true,
+    isJoined: true,
     partitions: 12,
     unresolved: 30,
     failing: [failure],

@@ -59,6 +59,8 @@ export type RelayDeps = Readonly<{
 
 export type RelayState = Readonly<{
   owned: readonly number[];
+  /** Shards that are claimed and cannot publish yet, since their producer is being opened. */
+  opening: readonly number[];
   /** Shards whose last pass failed, with the error. */
   failing: readonly Readonly<{ shard: number; error: unknown }>[];
   /** Since the database last answered the renewal, milliseconds. */
@@ -135,6 +137,7 @@ export const startRelay = (deps: RelayDeps, settings: RelaySettings = {}): Relay
 
   const state = (): RelayState => ({
     owned: [...loops.values()].flatMap((loop) => loop.lease()?.shard ?? []),
+    opening: [...loops.values()].filter((loop) => loop.isOpening()).map((loop) => loop.shard),
     failing: [...loops.values()]
       .map((loop) => ({ shard: loop.shard, error: loop.failure() }))
       .filter((one) => one.error !== undefined),

@@ -45,6 +45,8 @@ export type ShardLoop = Readonly<{
   /** Past the time up to which the lease is known to hold. */
   isOverdue(): boolean;
   failure(): unknown;
+  /** Not yet able to publish, and not known to be unable. */
+  isOpening(): boolean;
   /** Ends after the pass in flight. */
   stop(): void;
   /** Abandons the batch in flight: its rows stay in the outbox. */
@@ -107,6 +109,7 @@ export const startShardLoop = (shard: number, deps: ShardDeps): ShardLoop => {
     },
     isOverdue: () => ownership !== undefined && monotonicMs() >= ownership.validUntilMs,
     failure: () => failure,
+    isOpening: () => failure === undefined && ownership?.publisher === undefined,
     stop: () => {
       stopping.abort();
       waker.wake(shard);
