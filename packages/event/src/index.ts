@@ -14,5 +14,5 @@ export type { Log, OpenPublisher, Position, Publisher, PublishRecord } from "./p
 export type { Subscribe, Subscriber, SubscriberEvents, TopicPartition } from "./ports.ts";
 export { topicFor } from "./routing.ts";
 export type { Route } from "./routing.ts";
-export { compressions, defineTopic } from "./topic.ts";
+export { defineTopic } from "./topic.ts";
 export type { Profile, TopicSpec } from "./topic.ts";

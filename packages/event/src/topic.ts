@@ -2,7 +2,7 @@
 
 import { fault } from "./fault.ts";
 
-export const compressions = ["none", "gzip", "snappy", "lz4", "zstd"] as const;
+const compressions = ["none", "gzip", "snappy", "lz4", "zstd"] as const;
 
 /** `production` expects three brokers, `dev` one. */
 export type Profile = "production" | "dev";

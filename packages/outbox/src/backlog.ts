@@ -3,7 +3,7 @@
 import type { Sql } from "@outrider/postgres";
 
 /** Counting stops here: a look at the backlog must not cost a scan of all of it. */
-export const pendingCountMax = 100_000;
+const pendingCountMax = 100_000;
 
 export type Backlog = Readonly<{
   /** At most `pendingCountMax`. */

@@ -1,4 +1,4 @@
-export { pendingCountMax, readBacklog } from "./backlog.ts";
+export { readBacklog } from "./backlog.ts";
 export type { Backlog } from "./backlog.ts";
 export { createOutbox } from "./outbox.ts";
 export type { Outbox, Work } from "./outbox.ts";

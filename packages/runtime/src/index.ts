@@ -1,4 +1,4 @@
-export { createLogger, describeError } from "./logger.ts";
+export { createLogger } from "./logger.ts";
 export type { Logger, LoggerSettings } from "./logger.ts";
 export { createRegistry, createRequestMetric } from "./metrics.ts";
 export type { ObservedRequest, RegistryLabels } from "./metrics.ts";
