@@ -66,7 +66,7 @@ export const describePublisher = (name: string, subject: PublisherSubject): void
       const batch = Array.from({ length: 2000 }, (_, n) =>
         recordOf(topic, keys[(n * 7) % keys.length] ?? "", n),
       );
-      await publisher.publish(batch);
+      await publisher.publish(batch).done;
       const found = await subject.read(topic);
       assert.equal(found.length, batch.length);
       for (const key of keys) {
@@ -82,8 +82,8 @@ export const describePublisher = (name: string, subject: PublisherSubject): void
       const [one, other] = [await subject.createTopic(1), await subject.createTopic(1)];
       const publisher = await open();
       for (let n = 0; n < 50; n += 2) {
-        await publisher.publish([recordOf(one, "k", n), recordOf(other, "k", n)]);
-        await publisher.publish([recordOf(one, "k", n + 1)]);
+        await publisher.publish([recordOf(one, "k", n), recordOf(other, "k", n)]).done;
+        await publisher.publish([recordOf(one, "k", n + 1)]).done;
       }
       const expected = Array.from({ length: 50 }, (_, n) => `k/${n}`);
       assert.deepEqual(valuesOf(await subject.read(one), "k"), expected);
@@ -91,7 +91,7 @@ export const describePublisher = (name: string, subject: PublisherSubject): void
     });
 
     test("has nothing to do for an empty batch", async () => {
-      await (await open()).publish([]);
+      await (await open()).publish([]).done;
     });
 
     test("keys and values may hold any byte", async () => {
@@ -99,7 +99,7 @@ export const describePublisher = (name: string, subject: PublisherSubject): void
       const bytes = Array.from({ length: 64 }, () => randomBytes(33));
       bytes.push(Buffer.from(Array.from({ length: 256 }, (_, byte) => byte)), Buffer.from([0]));
       const batch = bytes.map((key, n) => ({ ...recordOf(topic, "", n, key), key }));
-      await (await open()).publish(batch);
+      await (await open()).publish(batch).done;
       const found = await subject.read(topic);
       assert.deepEqual(found.map(shown).sort(), batch.map(shown).sort());
       for (const { key, partition } of found) {
@@ -107,14 +107,41 @@ export const describePublisher = (name: string, subject: PublisherSubject): void
       }
     });
 
-    test("takes one batch at a time", async () => {
-      const topic = await subject.createTopic(1);
+    test("takes deliveries while others are on their way, and keeps their order", async () => {
+      const [one, other] = [await subject.createTopic(1), await subject.createTopic(1)];
       const publisher = await open();
-      const first = publisher.publish([recordOf(topic, "k", 1)]);
-      await assert.rejects(publisher.publish([recordOf(topic, "k", 2)]));
-      await first;
-      await publisher.publish([recordOf(topic, "k", 3)]);
-      assert.deepEqual(valuesOf(await subject.read(topic), "k"), ["k/1", "k/3"]);
+      const numbers = Array.from({ length: 60 }, (_, n) => n);
+      const deliveries = numbers.map((n) =>
+        publisher.publish([recordOf(n % 3 === 0 ? other : one, "k", n)]),
+      );
+      await Promise.all(deliveries.map((delivery) => delivery.done));
+      const expected = (part: (n: number) => boolean) => numbers.filter(part).map((n) => `k/${n}`);
+      assert.deepEqual(
+        valuesOf(await subject.read(one), "k"),
+        expected((n) => n % 3 !== 0),
+      );
+      assert.deepEqual(
+        valuesOf(await subject.read(other), "k"),
+        expected((n) => n % 3 === 0),
+      );
+      assert.ok(deliveries.every((one) => one.isAcked(0) && !one.isAcked(1) && !one.isRefused()));
+    });
+
+    test("says which delivery was refused, and for what", async () => {
+      const [small, large] = [await subject.createTopic(1, 50_000), await subject.createTopic(1)];
+      const publisher = await open();
+      const sound = publisher.publish([recordOf(large, "k", 1)]);
+      await sound.done;
+      const refused = publisher.publish([recordOf(small, "k", 2, randomBytes(60_000))]);
+      const error = await refused.done.catch((reason: unknown) => reason);
+      assert.ok(isFault(error, "publish_failed"));
+      assert.deepEqual(error.details, {
+        scope: "record",
+        reason: "MSG_SIZE_TOO_LARGE",
+        topic: small,
+      });
+      assert.deepEqual([sound.isRefused(), refused.isRefused()], [false, true]);
+      assert.equal(refused.isAcked(0), false);
     });
 
     // The broker's word for it is MSG_SIZE_TOO_LARGE. Without gapless mode what stood behind the
@@ -127,7 +154,7 @@ export const describePublisher = (name: string, subject: PublisherSubject): void
       const batch = Array.from({ length: 6000 }, (_, n) =>
         recordOf(topic, "k", n, n === 2500 ? randomBytes(200_000) : values(n)),
       );
-      await assert.rejects(publisher.publish(batch), isPublishFailed);
+      await assert.rejects(publisher.publish(batch).done, isPublishFailed);
       const found = valuesOf(await subject.read(topic), "k").map((value) =>
         value.replace(/x+/, ""),
       );
@@ -136,16 +163,16 @@ export const describePublisher = (name: string, subject: PublisherSubject): void
         found,
         found.map((_, n) => `${n}`),
       );
-      await assert.rejects(publisher.publish([recordOf(topic, "k", 1)]), isPublishFailed);
+      await assert.rejects(publisher.publish([recordOf(topic, "k", 1)]).done, isPublishFailed);
       await publisher.close();
       const next = await open();
-      await next.publish([recordOf(topic, "next", 1)]);
+      await next.publish([recordOf(topic, "next", 1)]).done;
       assert.deepEqual(valuesOf(await subject.read(topic), "next"), ["next/1"]);
     });
 
     test("takes the largest record that an ordinary topic takes", async () => {
       const topic = await subject.createTopic(1);
-      await (await open()).publish([recordOf(topic, "k", 1, randomBytes(1_040_000))]);
+      await (await open()).publish([recordOf(topic, "k", 1, randomBytes(1_040_000))]).done;
       assert.equal((await subject.read(topic)).length, 1);
     });
 
@@ -155,29 +182,39 @@ export const describePublisher = (name: string, subject: PublisherSubject): void
       const batch = Array.from({ length: 40 }, (_, n) =>
         recordOf(topic, "k", n, randomBytes(n % 2 === 0 ? 150_000 : 900_000)),
       );
-      await (await open()).publish(batch);
+      await (await open()).publish(batch).done;
       assert.deepEqual((await subject.read(topic)).map(shown), batch.map(shown));
     });
 
     test("closing ends a batch that cannot, and leaves a publisher of no use", async () => {
       const publisher = await open();
       const stuck = assert.rejects(
-        publisher.publish([recordOf("no-such-topic", "k", 1)]),
+        publisher.publish([recordOf("no-such-topic", "k", 1)]).done,
         isPublishFailed,
       );
       await publisher.close();
       await stuck;
-      await assert.rejects(publisher.publish([recordOf("no-such-topic", "k", 1)]), isPublishFailed);
+      await assert.rejects(
+        publisher.publish([recordOf("no-such-topic", "k", 1)]).done,
+        isPublishFailed,
+      );
     });
 
-    test("a topic that the cluster does not have is a failure, not a wait", async () => {
+    test("UNKNOWN_TOPIC: a topic that the cluster does not have is refused as a whole", async () => {
       const publisher = await open();
-      await assert.rejects(publisher.publish([recordOf("no-such-topic", "k", 1)]), isPublishFailed);
+      const delivery = publisher.publish([recordOf("no-such-topic", "k", 1)]);
+      const error = await delivery.done.catch((reason: unknown) => reason);
+      assert.ok(isFault(error, "publish_failed"));
+      assert.equal(error.details.scope, "topic");
+      await assert.rejects(
+        publisher.publish([recordOf("no-such-topic", "k", 1)]).done,
+        isPublishFailed,
+      );
     });
 
     test("closing twice, at once or later, resolves both times", { timeout: 10_000 }, async () => {
       const publisher = await open();
-      await publisher.publish([recordOf(await subject.createTopic(1), "k", 1)]);
+      await publisher.publish([recordOf(await subject.createTopic(1), "k", 1)]).done;
       await Promise.all([publisher.close(), publisher.close()]);
       await publisher.close();
     });

@@ -7,7 +7,7 @@ import type { KafkaRecord, SubscriberEvents } from "@outrider/event";
 import { defineBatchHandler, defineHandler, startInbox } from "@outrider/inbox";
 import type { Handler, Inbox } from "@outrider/inbox";
 import { createOpenPublisher, createSubscribe } from "@outrider/kafka";
-import { startRelay } from "@outrider/outbox";
+import { createStore, startRelay } from "@outrider/outbox";
 import type { Relay } from "@outrider/outbox";
 import { connect, connectDatabase } from "@outrider/postgres";
 import type { Database, Sql } from "@outrider/postgres";
@@ -42,10 +42,12 @@ before(async () => {
       position bigint generated always as identity, handler text, key text, count int
     )`;
   relay = startRelay({
-    sql,
+    store: createStore({ passes: sql, leases: sql }),
     openPublisher: createOpenPublisher(kafka, silentLog, { clientId: "inbox-test" }),
     log: silentLog,
     owner: randomUUID(),
+    name: "test",
+    now: () => new Date(),
     monotonicMs: () => performance.now(),
   });
 });

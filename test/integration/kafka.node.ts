@@ -37,7 +37,7 @@ describe("over librdkafka", () => {
     describeSubscriber(`over librdkafka, protocol ${groupProtocol}`, {
       subscribe: createSubscribe(kafka, silentLog, { clientId: "test-subscriber", groupProtocol }),
       createTopic,
-      publish: (records) => publisher.publish(records),
+      publish: (records) => publisher.publish(records).done,
       truncate,
       committed: committedOffsets,
     });
@@ -53,7 +53,7 @@ describe("over librdkafka", () => {
       await createTopicAtOnce(topic, partitions);
       await publisher.publish(
         Array.from({ length: count }, (_, n) => recordOf(topic, keys[n % partitions] ?? "", n)),
-      );
+      ).done;
       const found = await read(topic);
       for (const [at, key] of keys.entries()) {
         const sent = Array.from(
@@ -81,7 +81,7 @@ describe("over librdkafka", () => {
         ...recordOf(topic, keys[n % 12] ?? "", n),
         headers: [],
       })),
-    );
+    ).done;
     const found = await read(topic);
     assert.equal(found.length, 110_000);
     for (const [at, key] of keys.entries()) {
@@ -204,7 +204,7 @@ describe("with Kafka away", () => {
   test("a subscriber begins as soon as Kafka comes back", { timeout: 60_000 }, async () => {
     const topic = await createTopic(1);
     const publisher = await open(0);
-    await publisher.publish([recordOf(topic, "k", 1)]);
+    await publisher.publish([recordOf(topic, "k", 1)]).done;
     await publisher.close();
     const member = join(topic);
     await away.restore();

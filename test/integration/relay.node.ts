@@ -2,12 +2,13 @@
 
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
+import { setTimeout as delay } from "node:timers/promises";
 import { after, afterEach, before, beforeEach, describe, test } from "node:test";
 import { applyTopics, readTopic } from "@outrider/broker";
 import { defineTopic, headerTexts } from "@outrider/event";
 import type { OpenPublisher, PublishRecord } from "@outrider/event";
 import { createOpenPublisher } from "@outrider/kafka";
-import { startRelay } from "@outrider/outbox";
+import { createStore, startRelay } from "@outrider/outbox";
 import type { Relay, RelayDeps } from "@outrider/outbox";
 import { connect, connectDatabase } from "@outrider/postgres";
 import type { Database, Sql } from "@outrider/postgres";
@@ -32,10 +33,12 @@ let counting: Awaited<ReturnType<typeof createCounting>>;
 const start = (deps: Partial<RelayDeps> = {}, settings: object = {}): Relay => {
   const relay = startRelay(
     {
-      sql,
+      store: createStore({ passes: sql, leases: sql }),
       openPublisher,
       log: silentLog,
       owner: randomUUID(),
+      name: "test",
+      now: () => new Date(),
       monotonicMs: () => performance.now(),
       ...deps,
     },
@@ -141,9 +144,12 @@ describe("after a failure the rows are read again", () => {
     let left = failures;
     return async (shard) => {
       const publisher = await openPublisher(shard);
-      const publish = async (batch: readonly PublishRecord[]) => {
-        await publisher.publish(batch);
-        if (left-- > 0) throw new Error("the acknowledgement got lost");
+      const publish = (batch: readonly PublishRecord[]) => {
+        const delivery = publisher.publish(batch);
+        const done = delivery.done.then(() => {
+          if (left-- > 0) throw new Error("the acknowledgement got lost");
+        });
+        return { ...delivery, done };
       };
       return { ...publisher, publish };
     };
@@ -193,32 +199,66 @@ describe("after a failure the rows are read again", () => {
 });
 
 describe("shards have one owner at a time", () => {
-  test("two relays never own a shard together, and a stopped one hands over at once", async () => {
+  const countsOf = (...some: Relay[]) => some.map((one) => one.state().owned.length);
+  const evenly = (...some: Relay[]) =>
+    until(
+      async () => {
+        const counts = countsOf(...some);
+        const total = counts.reduce((sum, count) => sum + count, 0);
+        return total === 8 && Math.max(...counts) - Math.min(...counts) <= 1;
+      },
+      { what: "an even spread" },
+    );
+  const openAll = (relay: Relay) =>
+    until(() => relay.state().opening.length === 0, { what: "all producers" });
+
+  test("relays that join and leave share the shards evenly, without losing an order", async () => {
     const first = start();
-    await until(() => first.state().owned.length === 8, { what: "all shards" });
-    await until(() => first.state().opening.length === 0, { what: "their producers" });
+    await evenly(first);
+    let isWriting = true;
+    const writing = (async () => {
+      let count = 0;
+      while (isWriting) await counting.write(db, "moving", (count += 1));
+      return count;
+    })();
+    // A minute: that it goes sooner is the hand-over.
     const second = start({}, { leaseTtlMs: 60_000 });
-    await counting.write(db, "handed", 1, 2, 3);
-    await drained();
-    assert.deepEqual(second.state().owned, []);
+    await evenly(first, second);
+    const third = start({}, { leaseTtlMs: 60_000 });
+    await evenly(first, second, third);
+    await second.stop();
+    await evenly(first, third);
     await first.stop();
-    // Far sooner than any lease expires.
-    await until(() => second.state().owned.length === 8, { what: "the hand-over" });
-    await counting.write(db, "handed", 4, 5);
+    await evenly(third);
+    isWriting = false;
+    const count = await writing;
     await drained();
-    assert.deepEqual(await published("handed"), range(1, 5));
+    assert.deepEqual(await published("moving"), range(1, count));
+    const [row] = await sql`select count(*)::int as count from outrider.relays`;
+    assert.equal(row?.count, 1);
   });
 
-  test("a relay of another layout takes nothing, and is not taken for healthy", async () => {
-    const warnings: object[] = [];
-    const log = { ...silentLog, warn: (fields: object) => void warnings.push(fields) };
-    const stranger = start({ log }, { layout: 2 });
-    await counting.write(db, "waits", 1);
-    await until(() => warnings.length >= 3, { what: "three tries to take shards" });
-    assert.match(String(Object.values(warnings[0] ?? {})), /layout 1, this relay knows layout 2/);
-    assert.equal(stranger.state().sinceRenewalMs, Number.POSITIVE_INFINITY);
-    assert.deepEqual(stranger.state().owned, []);
-    assert.equal(await pendingCount(), 1);
+  test("once evenly spread, no shard moves", async () => {
+    const both = [start(), start()];
+    await evenly(...both);
+    await Promise.all(both.map(openAll));
+    const epochs = () => sql`select shard, owner, epoch from outrider.shards order by shard`;
+    const before = await epochs();
+    await delay(5 * limits.renewMs);
+    assert.deepEqual(await epochs(), before);
+  });
+
+  test("a relay that cannot reach Kafka takes no shard from one that can", async () => {
+    const sound = start();
+    await evenly(sound);
+    const cutOff = start({
+      checkKafka: async () => {
+        throw new Error("no broker");
+      },
+    });
+    await delay(5 * limits.renewMs);
+    assert.deepEqual(countsOf(sound, cutOff), [8, 0]);
+    assert.equal(cutOff.state().sinceRenewalMs, Number.POSITIVE_INFINITY);
   });
 
   test("shards of a relay that died are taken over when its lease ends", async () => {
@@ -227,8 +267,11 @@ describe("shards have one owner at a time", () => {
       set owner = ${randomUUID()}, epoch = epoch + 1,
         deadline = clock_timestamp() + interval '1 second'`;
     await counting.write(db, "orphan", 1);
-    const relay = start();
+    const relay = start({}, { renewMs: 30_000 });
+    const startedMs = performance.now();
     await until(() => relay.state().owned.length === 8, { what: "the takeover" });
+    // When the lease ends, and not at the next turn after it.
+    assert.ok(performance.now() - startedMs < 2000);
     await drained();
     assert.deepEqual(await published("orphan"), [1]);
   });
@@ -239,7 +282,7 @@ describe("shards have one owner at a time", () => {
     const held: OpenPublisher = async () => ({
       publish: () => {
         publishing.resolve();
-        return gate.promise;
+        return { done: gate.promise, isAcked: () => true, isRefused: () => false };
       },
       close: async () => {},
     });

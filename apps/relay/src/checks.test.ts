@@ -7,6 +7,7 @@ const state = (change: Partial<RelayState> = {}): RelayState => ({
   owned: [0, 1],
   opening: [],
   failing: [],
+  aside: [],
   sinceRenewalMs: 10,
   ...change,
 });

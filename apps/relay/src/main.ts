@@ -1,9 +1,10 @@
 /** The relay's process, on Node. */
 
 import { randomUUID } from "node:crypto";
+import { hostname } from "node:os";
 import { createHealth } from "@outrider/http";
 import { createKafkaProbe, createOpenPublisher } from "@outrider/kafka";
-import { startRelay } from "@outrider/outbox";
+import { createStore, startRelay } from "@outrider/outbox";
 import { connect } from "@outrider/postgres";
 import { createLogger, createRegistry, describeSettings, runProcess } from "@outrider/runtime";
 import { serveOnNode, setting, settingsOrExit } from "@outrider/runtime";
@@ -18,8 +19,13 @@ const schema = v.strictObject({
   port: setting.port(9101),
   logLevel: setting.logLevel,
   deployment: setting.deployment,
-  relayBatchMax: v.optional(setting.integer(1, 100_000), 1000),
+  relayBatchMax: v.optional(setting.integer(1, 100_000), 2000),
+  relayBatchBytesMax: v.optional(setting.integer(1, 1_000_000_000), 4 * 1024 * 1024),
   relayLeaseTtlMs: v.optional(setting.integer(2000, 300_000), 5000),
+  relayPollMaxMs: v.optional(setting.integer(1, 60_000), 50),
+  relayStuckMs: v.optional(setting.integer(100, 600_000), 2000),
+  relayPoolMax: v.optional(setting.integer(1, 256), 10),
+  relaySkipTopics: v.optional(setting.list, ""),
 });
 
 const name = "relay";
@@ -29,25 +35,38 @@ const log = createLogger({ name, level: settings.logLevel });
 await runProcess({ name, log }, async (onStop) => {
   const { databaseUrl: url, kafka, host, port, relayLeaseTtlMs: leaseTtlMs } = settings;
   const clientId = `outrider-${settings.deployment}-relay`;
-  const sql = connect({ url, name: clientId });
-  onStop("database", () => sql.end({ timeout: 2 }));
+  const passes = connect({ url, name: clientId, poolMax: settings.relayPoolMax });
+  onStop("database", () => passes.end({ timeout: 2 }));
+  // Of their own, so that leases are renewed also while all connections of the passes are busy.
+  const leases = connect({ url, name: `${clientId}-leases`, poolMax: 3 });
+  onStop("leases", () => leases.end({ timeout: 2 }));
   const probe = createKafkaProbe(kafka, log, { clientId: `${clientId}-probe` });
   onStop("Kafka probe", () => probe.close());
   const registry = createRegistry({ service: name, deployment: settings.deployment });
   const relay = startRelay(
     {
-      sql,
+      store: createStore({ passes, leases }),
       openPublisher: createOpenPublisher(kafka, log, { clientId }),
       log,
       owner: randomUUID(),
+      name: `${hostname()} ${process.pid}`,
+      now: () => new Date(),
       monotonicMs: () => performance.now(),
-      ...createRelayMetrics(registry, sql, () => relay.state()),
+      checkKafka: () => probe.check(),
+      ...createRelayMetrics(registry, leases, () => relay.state()),
     },
-    { batchMax: settings.relayBatchMax, leaseTtlMs },
+    {
+      batchMax: settings.relayBatchMax,
+      batchBytesMax: settings.relayBatchBytesMax,
+      leaseTtlMs,
+      pollMaxMs: settings.relayPollMaxMs,
+      stuckMs: settings.relayStuckMs,
+      skipTopics: settings.relaySkipTopics,
+    },
   );
   onStop("relay", () => relay.stop());
   const checks = {
-    postgres: async () => void (await sql`select 1`),
+    postgres: async () => void (await leases`select 1`),
     kafka: () => probe.check(),
     leases: () => checkLeases(relay.state(), leaseTtlMs),
     shards: () => checkShards(relay.state()),

@@ -14,7 +14,13 @@ const setUp = (backlog: Backlog, state: RelayState) => {
   return { metrics, lines };
 };
 
-const state: RelayState = { opening: [], owned: [1, 2, 5], failing: [], sinceRenewalMs: 0 };
+const state: RelayState = {
+  opening: [],
+  owned: [1, 2, 5],
+  failing: [],
+  aside: [],
+  sinceRenewalMs: 0,
+};
 
 test("what is published is counted per shard and timed in seconds", async () => {
   const { metrics, lines } = setUp({ pending: 0, age: null }, state);

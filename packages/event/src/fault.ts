@@ -35,7 +35,6 @@ export const faultCodes = [
   "timeout",
   "publish_failed",
   "lease_lost",
-  "layout_mismatch",
   "settings_invalid",
   "missing_tool",
   "already_running",

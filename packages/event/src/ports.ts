@@ -30,14 +30,38 @@ export type PublishRecord = Readonly<{
   timestampMs: number;
 }>;
 
+/** What a refusal says is wrong: one record, its topic, or nothing that reading again changes. */
+export type RefusalScope = "record" | "topic" | "producer";
+
+/** Why a publisher is of no use any more: the private details of its Fault `publish_failed`. */
+export type Refusal = Readonly<{
+  scope: RefusalScope;
+  /** The broker's or the client's own word, such as MSG_SIZE_TOO_LARGE. */
+  reason: string;
+  /** Of the refused record; absent where no record was refused. */
+  topic?: string;
+}>;
+
+/** Records on their way. */
+export type Delivery = Readonly<{
+  /**
+   * Resolves when every record is acknowledged, in order and without a gap. Rejects with
+   * `publish_failed`, whose details are a `Refusal`, as soon as any record of the publisher is
+   * refused, also one of another delivery.
+   */
+  done: Promise<void>;
+  isAcked(index: number): boolean;
+  /** The first refused record is one of these. */
+  isRefused(): boolean;
+}>;
+
 /** A producer that belongs to one shard and dies with its first failure. */
 export type Publisher = Readonly<{
   /**
-   * Resolves when every record of the batch is acknowledged, in order and without a gap. Rejects
-   * with `publish_failed` at the first failed report; the publisher is then of no use any more,
-   * and which records of the batch are in Kafka is unknown.
+   * Records of one call reach the broker in their order, and after those of earlier calls. After
+   * a failure the publisher is of no use, and which records are in Kafka is unknown.
    */
-  publish(batch: readonly PublishRecord[]): Promise<void>;
+  publish(batch: readonly PublishRecord[]): Delivery;
   close(): Promise<void>;
 }>;
 

@@ -2,7 +2,8 @@
 
 export type DeliveryError = Readonly<{ code: number; message: string }>;
 
-export type DeliveryReport = Readonly<{ offset?: number }>;
+/** `opaque` is what was given with the record: its number. */
+export type DeliveryReport = Readonly<{ offset?: number; opaque?: number }>;
 
 /** Not one of Kafka's codes. */
 const unknownOffset = 0;

@@ -8,11 +8,12 @@ import { setTimeout as delay } from "node:timers/promises";
 import kafka from "@confluentinc/kafka-javascript";
 import type { LibrdKafkaError, MessageHeader } from "@confluentinc/kafka-javascript";
 import { fault } from "@outrider/event";
-import type { Fault, KafkaConnection, Log, OpenPublisher, Publisher } from "@outrider/event";
-import type { PublishRecord } from "@outrider/event";
+import type { Delivery, Fault, KafkaConnection, Log, OpenPublisher } from "@outrider/event";
+import type { Publisher, PublishRecord, Refusal } from "@outrider/event";
 import { clientConfig, logEvent } from "./client-config.ts";
 import { refusalOf } from "./delivery-report.ts";
 import type { DeliveryError, DeliveryReport } from "./delivery-report.ts";
+import { reasonOf, scopeOf } from "./refusal.ts";
 
 export type PublisherSettings = Readonly<{
   clientId: string;
@@ -79,62 +80,114 @@ export const createOpenPublisher = (
 
 type Client = InstanceType<typeof Producer>;
 type Limits = Required<Omit<PublisherSettings, "clientId">>;
-/** A batch in flight. */
-type Pending = { missing: number; resolve(): void; reject(error: Fault): void };
+
+/** A delivery in flight: its records have the numbers from `first` on. */
+type Flight = {
+  readonly first: number;
+  readonly records: readonly PublishRecord[];
+  readonly acked: Uint8Array;
+  missing: number;
+  isRefused: boolean;
+  resolve(): void;
+  reject(error: Fault): void;
+};
 
 const createPublisher = (producer: Client, limits: Limits): Publisher => {
+  const flights: Flight[] = [];
   let failure: Fault | undefined;
-  let pending: Pending | undefined;
+  let published = 0;
+  /** Settles when what was published before is in librdkafka's queue. */
+  let enqueued: Promise<void> | undefined;
 
-  const fail = (error: DeliveryError, what: string): Fault => {
-    failure ??= fault("publish_failed", `Kafka refused ${what}: ${error.message}`, {
-      details: { kafkaCode: error.code },
-      cause: error,
-    });
-    pending?.reject(failure);
+  const end = (error: Fault): Fault => {
+    failure ??= error;
+    for (const flight of flights.splice(0)) flight.reject(failure);
     return failure;
   };
 
-  producer.on("delivery-report", (error: LibrdKafkaError | null, report: DeliveryReport) => {
-    const refusal = refusalOf(error, report);
-    if (refusal) fail(refusal, "a record");
-    else if (pending && --pending.missing === 0) pending.resolve();
-  });
-  producer.on("event.error", (error: LibrdKafkaError) => {
-    // Others, such as a lost connection, are librdkafka's to mend.
-    if (isFatal(error)) fail(error, "this producer");
-  });
-
-  /** False when librdkafka's queue is full. */
-  const offer = (record: PublishRecord): boolean => {
-    if (failure) throw failure;
-    const error = tryProduce(producer, record);
-    if (error && error.code !== CODES.ERRORS.ERR__QUEUE_FULL) throw fail(error, "a record");
-    return !error;
+  const refuse = (error: DeliveryError, flight?: Flight, record?: PublishRecord): Fault => {
+    if (failure) return failure;
+    if (flight) flight.isRefused = true;
+    const reason = reasonOf(error.code);
+    const what = record ? `a record of ${record.topic}` : "this producer";
+    const details = { scope: scopeOf(error.code), reason, topic: record?.topic } satisfies Refusal;
+    const message = `Kafka refused ${what}: ${reason}, ${error.message}`;
+    return end(fault("publish_failed", message, { details, cause: error }));
   };
 
-  const publish = async (batch: readonly PublishRecord[]): Promise<void> => {
-    if (failure) throw failure;
-    if (pending) throw fault("internal", "A publisher has one batch in flight");
-    if (batch.length === 0) return;
-    try {
-      const acknowledged = new Promise<void>((resolve, reject) => {
-        pending = { missing: batch.length, resolve, reject };
-      });
-      // It may fail while the batch is still being enqueued.
-      acknowledged.catch(() => {});
-      for (const record of batch) {
-        while (!offer(record)) await delay(limits.queueFullRetryMs);
-      }
-      await acknowledged;
-    } finally {
-      pending = undefined;
+  producer.on("delivery-report", (error: LibrdKafkaError | null, report: DeliveryReport) => {
+    const number = report.opaque ?? -1;
+    const at = flights.findIndex(
+      (one) => number >= one.first && number < one.first + one.acked.length,
+    );
+    const flight = flights[at];
+    if (!flight) return;
+    const index = number - flight.first;
+    const refusal = refusalOf(error, report);
+    if (refusal) return void refuse(refusal, flight, flight.records[index]);
+    flight.acked[index] = 1;
+    flight.missing -= 1;
+    if (flight.missing > 0) return;
+    flights.splice(at, 1);
+    flight.resolve();
+  });
+  producer.on("event.error", (error: LibrdKafkaError) => {
+    // Others, such as a lost connection, are librdkafka's to mend. A refused record has its own
+    // report, which says more than the fatal error that gapless mode makes of it.
+    if (isFatal(error)) refuse(error);
+  });
+
+  /** Stops at the first record that librdkafka has no room for; returns its index. */
+  const enqueue = (flight: Flight, from: number): number => {
+    const { records, first } = flight;
+    for (let index = from; index < records.length; index += 1) {
+      if (failure) return records.length;
+      const record = records[index] as PublishRecord;
+      const error = tryProduce(producer, record, first + index);
+      if (error?.code === CODES.ERRORS.ERR__QUEUE_FULL) return index;
+      if (error) refuse(error, flight, record);
+    }
+    return records.length;
+  };
+
+  const enqueueRest = async (flight: Flight, from: number): Promise<void> => {
+    await enqueued;
+    for (let index = from; ;) {
+      index = enqueue(flight, index);
+      if (index === flight.records.length) return;
+      await delay(limits.queueFullRetryMs);
     }
   };
 
+  const publish = (records: readonly PublishRecord[]): Delivery => {
+    const { promise: done, resolve, reject } = Promise.withResolvers<void>();
+    // It may fail before anybody waits for it.
+    done.catch(() => {});
+    const acked = new Uint8Array(records.length);
+    const missing = records.length;
+    const flight = { first: published, records, acked, missing, isRefused: false, resolve, reject };
+    published += records.length;
+    if (failure) reject(failure);
+    else if (records.length === 0) resolve();
+    else {
+      flights.push(flight);
+      const next = enqueued ? 0 : enqueue(flight, 0);
+      if (next < records.length) {
+        const rest = enqueueRest(flight, next).then(() => {
+          if (enqueued === rest) enqueued = undefined;
+        });
+        enqueued = rest;
+      }
+    }
+    return {
+      done,
+      isAcked: (index) => acked[index] === 1,
+      isRefused: () => flight.isRefused,
+    };
+  };
+
   const shut = (): Promise<void> => {
-    failure ??= fault("publish_failed", "The publisher was closed");
-    pending?.reject(failure);
+    end(fault("publish_failed", "The publisher was closed"));
     return disconnect(producer, limits.closeTimeoutMs);
   };
 
@@ -146,7 +199,11 @@ const createPublisher = (producer: Client, limits: Limits): Publisher => {
 };
 
 /** `produce` throws; an error of librdkafka has a code. */
-const tryProduce = (producer: Client, record: PublishRecord): LibrdKafkaError | undefined => {
+const tryProduce = (
+  producer: Client,
+  record: PublishRecord,
+  opaque: number,
+): LibrdKafkaError | undefined => {
   const { topic, value, key, timestampMs, headers } = record;
   try {
     producer.produce(
@@ -155,7 +212,7 @@ const tryProduce = (producer: Client, record: PublishRecord): LibrdKafkaError | 
       value as Buffer,
       key as Buffer,
       timestampMs,
-      undefined,
+      opaque,
       headers as MessageHeader[],
     );
     return undefined;

@@ -1,6 +1,8 @@
-export { readBacklog } from "./backlog.ts";
-export type { Backlog } from "./backlog.ts";
+export { readBacklog } from "./operate/backlog.ts";
+export type { Backlog } from "./operate/backlog.ts";
 export { createOutbox } from "./outbox.ts";
-export type { Outbox, Work } from "./outbox.ts";
-export { startRelay } from "./relay.ts";
-export type { Relay, RelayDeps, RelaySettings, RelayState } from "./relay.ts";
+export type { Outbox, OutboxSettings, Work } from "./outbox.ts";
+export { startRelay } from "./relay/relay.ts";
+export type { Relay, RelayDeps, RelaySettings, RelayState } from "./relay/relay.ts";
+export { createStore } from "./relay/store.ts";
+export type { Store } from "./relay/store.ts";

@@ -13,6 +13,7 @@ import { fault } from "@outrider/event";
 import type { Catalogue, Emit, Envelope } from "@outrider/event";
 import { guardTransaction } from "@outrider/postgres";
 import type { Database, Transaction } from "@outrider/postgres";
+import { createHint } from "./hint.ts";
 import { insertRows } from "./insert.ts";
 import { rowOf } from "./row.ts";
 import { createUnit, endUnit, sealUnit } from "./unit.ts";
@@ -39,8 +40,21 @@ export type Outbox = Readonly<{
   transact<T>(db: Database | Transaction, work: Work<T>): Promise<T>;
 }>;
 
-export const createOutbox = (catalogue: Catalogue): Outbox => {
+export type OutboxSettings = Readonly<{
+  /** Relays are told of commits at most once in so many milliseconds; 0: never. */
+  hintMs?: number;
+}>;
+
+export const createOutbox = (catalogue: Catalogue, { hintMs = 5 }: OutboxSettings = {}): Outbox => {
   const units = new WeakMap<Database | Transaction, Unit>();
+  const hints = new WeakMap<Database | Transaction, () => void>();
+
+  const hint = (db: Database | Transaction): void => {
+    if (hintMs === 0 || !("$client" in db)) return;
+    const known = hints.get(db) ?? createHint(db, hintMs);
+    hints.set(db, known);
+    known();
+  };
 
   const write = (tx: Transaction, ...events: Events): Promise<void> =>
     insertRows(
@@ -60,14 +74,16 @@ export const createOutbox = (catalogue: Catalogue): Outbox => {
   const transact = async <T>(db: Database | Transaction, work: Work<T>): Promise<T> => {
     const outer = units.get(db);
     const unit = createUnit(catalogue);
+    let inserted: Promise<void> | undefined;
     const running = begin(db, async (tx) => {
       units.set(tx, unit);
       unit.end = guardTransaction(tx);
       try {
         adopt(tx, (inner) => transact(tx, inner));
         const value = await run(tx, unit, work);
-        // Awaited: a failing statement that nobody awaits looks like a commit to postgres.js.
-        if (!outer && unit.rows.length > 0) await insertRows(tx, unit.rows);
+        // Sent and not waited for here, so that COMMIT goes out right behind it.
+        if (!outer && unit.rows.length > 0) inserted = insertRows(tx, unit.rows);
+        inserted?.catch(() => {});
         return value;
       } finally {
         await endUnit(unit);
@@ -76,12 +92,17 @@ export const createOutbox = (catalogue: Catalogue): Outbox => {
     outer?.open.set(unit, running);
     try {
       const value = await running;
+      // A failing statement that nobody awaits may look like a commit to postgres.js.
+      await inserted;
+      if (inserted) hint(db);
       // Only now: a savepoint that was rolled back takes its events with it.
       outer?.rows.push(...unit.rows);
       return value;
     } catch (error) {
       // Whose connection is lost is over at once, while `work` may still run: it must learn that.
       sealUnit(unit);
+      // Its failure says more than that of the COMMIT behind it.
+      await inserted;
       throw error;
     } finally {
       outer?.open.delete(unit);

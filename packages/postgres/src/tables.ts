@@ -9,25 +9,32 @@ import * as pg from "drizzle-orm/pg-core";
 const bytea = pg.customType<{ data: Uint8Array }>({ dataType: () => "bytea" });
 const timestamp = (name: string) => pg.timestamp(name, { withTimezone: true });
 
+/** Stable and documented, so that a writer in any language lands in the same shard. */
+const shardOfKey = () =>
+  pg
+    .smallint("shard")
+    .notNull()
+    .generatedAlwaysAs(sql`(get_byte(sha256("key"), 0) & 7)::smallint`);
+
 export const outrider = pg.pgSchema("outrider");
+
+/** What a waiting event consists of, wherever it waits. Null type and version: a raw record. */
+const eventColumns = () => ({
+  eventId: pg.uuid("event_id").notNull(),
+  type: pg.text("type"),
+  version: pg.integer("version"),
+  sequence: pg.bigint("sequence", { mode: "number" }),
+  topic: pg.text("topic").notNull(),
+  key: bytea("key").notNull(),
+});
 
 /** Committed events that are not in Kafka yet, and nothing else. */
 export const outbox = outrider.table(
   "outbox",
   {
     id: pg.bigint("id", { mode: "bigint" }).generatedAlwaysAsIdentity({ cache: 1 }).notNull(),
-    eventId: pg.uuid("event_id").notNull(),
-    // Null type and version: a raw record, whose headers are complete.
-    type: pg.text("type"),
-    version: pg.integer("version"),
-    sequence: pg.bigint("sequence", { mode: "number" }),
-    topic: pg.text("topic").notNull(),
-    key: bytea("key").notNull(),
-    // Stable and documented, so that a writer in any language lands in the same shard.
-    shard: pg
-      .smallint("shard")
-      .notNull()
-      .generatedAlwaysAs(sql`(get_byte(sha256("key"), 0) & 7)::smallint`),
+    ...eventColumns(),
+    shard: shardOfKey(),
     headers: pg.jsonb("headers").notNull(),
     payload: bytea("payload").notNull(),
     createdAt: timestamp("created_at")
@@ -49,7 +56,115 @@ export const shards = outrider.table("shards", {
     .notNull()
     .default(sql`0`),
   deadline: timestamp("deadline"),
+  /** Owners in a row that ended without giving the shard back and without a pass in between. */
+  crashes: pg.smallint("crashes").notNull().default(0),
+  /** After two crashes: the row that is being published alone. */
+  trying: pg.bigint("trying", { mode: "bigint" }),
 });
+
+/** The relays that are alive, so that each can tell its fair share of the shards. */
+export const relays = outrider.table("relays", {
+  owner: pg.uuid("owner").primaryKey(),
+  /** For people: host and process. */
+  name: pg.text("name").notNull(),
+  startedAt: timestamp("started_at").notNull(),
+  deadline: timestamp("deadline").notNull(),
+  /** What it has counted since it started. */
+  stats: pg.jsonb("stats").notNull(),
+});
+
+/** A (topic, key) whose head was refused for good: what comes after it waits in `outbox_held`. */
+export const blocked = outrider.table(
+  "blocked",
+  {
+    id: pg.bigint("id", { mode: "bigint" }).generatedAlwaysAsIdentity().primaryKey(),
+    topic: pg.text("topic").notNull(),
+    key: bytea("key").notNull(),
+    shard: shardOfKey(),
+    /** The refused row in `outbox_held`. */
+    headId: pg.bigint("head_id", { mode: "bigint" }).notNull(),
+    letterId: pg.bigint("letter_id", { mode: "bigint" }).notNull(),
+    /** `release`: an operator has decided, and the shard's owner carries it out. */
+    state: pg
+      .text("state", { enum: ["on", "release"] })
+      .notNull()
+      .default("on"),
+    /** What becomes of the head; null once the owner has seen to it. */
+    verdict: pg.text("verdict", { enum: ["retry", "edit", "discard"] }),
+    /** The new event in place of the head, for the verdict `edit`. */
+    replacementId: pg.uuid("replacement_id"),
+    replacementPayload: bytea("replacement_payload"),
+    blockedAt: timestamp("blocked_at")
+      .notNull()
+      .default(sql`clock_timestamp()`),
+  },
+  (table) => [
+    // Hashed, since an index entry has room for 2,700 bytes and a key may be longer.
+    pg.uniqueIndex("blocked_topic_key").on(table.topic, sql`sha256(${table.key})`),
+    pg.index("blocked_shard").on(table.shard),
+    pg.check("blocked_state", sql`"state" in ('on', 'release')`),
+    pg.check("blocked_verdict", sql`"verdict" in ('retry', 'edit', 'discard')`),
+  ],
+);
+
+/** Outbox rows that wait behind the head of their blocked key, the head included. */
+export const outboxHeld = outrider.table(
+  "outbox_held",
+  {
+    block: pg.bigint("block", { mode: "bigint" }).notNull(),
+    /** As it was in the outbox. */
+    id: pg.bigint("id", { mode: "bigint" }).notNull(),
+    ...eventColumns(),
+    headers: pg.jsonb("headers").notNull(),
+    payload: bytea("payload").notNull(),
+    createdAt: timestamp("created_at").notNull(),
+  },
+  (table) => [pg.primaryKey({ columns: [table.block, table.id] })],
+);
+
+/** Events that were given up, by the relay or by a handler, with all that is needed to repair. */
+export const deadLetters = outrider.table(
+  "dead_letters",
+  {
+    id: pg.bigint("id", { mode: "bigint" }).generatedAlwaysAsIdentity().primaryKey(),
+    origin: pg.text("origin", { enum: ["relay", "handler"] }).notNull(),
+    state: pg
+      .text("state", { enum: ["open", "redriven", "discarded"] })
+      .notNull()
+      .default("open"),
+    /** Null where the relay gave up. */
+    handler: pg.text("handler"),
+    ...eventColumns(),
+    /** Null where it never got into Kafka. */
+    partition: pg.integer("partition"),
+    offset: pg.bigint("offset", { mode: "number" }),
+    /** The record's headers in order: pairs of name and text, or of name and `{"base64": ".."}`. */
+    headers: pg.jsonb("headers").notNull(),
+    payload: bytea("payload"),
+    code: pg.text("code").notNull(),
+    message: pg.text("message").notNull(),
+    /** Equal for letters that died of the same. */
+    fingerprint: pg.text("fingerprint").notNull(),
+    attempts: pg.integer("attempts").notNull().default(1),
+    /** Later events of its key went on without it. */
+    skipped: pg.boolean("skipped").notNull().default(false),
+    occurredAt: timestamp("occurred_at").notNull(),
+    buriedAt: timestamp("buried_at")
+      .notNull()
+      .default(sql`clock_timestamp()`),
+    closedAt: timestamp("closed_at"),
+    closedBy: pg.text("closed_by"),
+    reason: pg.text("reason"),
+    /** The event that was published in place of this one. */
+    replacedBy: pg.uuid("replaced_by"),
+  },
+  (table) => [
+    pg.unique("dead_letters_event_handler").on(table.eventId, table.handler).nullsNotDistinct(),
+    pg.index("dead_letters_state").on(table.state, table.id),
+    pg.check("dead_letters_origin", sql`"origin" in ('relay', 'handler')`),
+    pg.check("dead_letters_state", sql`"state" in ('open', 'redriven', 'discarded')`),
+  ],
+);
 
 /** One row per (handler, event) and its outcome, whatever it is. */
 export const inbox = outrider.table(

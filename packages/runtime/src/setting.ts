@@ -16,6 +16,13 @@ const integer = (from: number, to: number) => {
 
 const text = v.pipe(v.string("must be a text"), v.nonEmpty("must not be empty"));
 
+/** Names, in the environment with commas between them. */
+const list = v.pipe(
+  v.union([v.array(text), v.string()], "must be names with commas between them"),
+  v.transform((value) => (typeof value === "string" ? value.split(",") : value)),
+  v.transform((names) => names.map((name) => name.trim()).filter((name) => name !== "")),
+);
+
 const postgresUrl = v.pipe(
   v.string(),
   v.check(
@@ -72,6 +79,7 @@ export const setting = {
   /** A number of your own. */
   integer,
   text,
+  list,
   /** To be put at the end of a pipe. */
   secret,
 } as const;

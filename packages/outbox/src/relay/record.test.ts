@@ -4,23 +4,27 @@ import type { PublishRecord } from "@outrider/event";
 import type { PendingRow } from "./read.ts";
 import { recordOf } from "./record.ts";
 
-const row = (change: Partial<PendingRow> = {}): PendingRow => ({
-  id: "12",
-  event_id: "0192f0c1-7a3e-7b54-9c55-3f0c8a1d2e4b",
+type Change = Partial<Omit<PendingRow, "headers">> & Readonly<{ headers?: unknown }>;
+
+const noted = {
+  ce_time: "2026-01-02T03:04:05.678Z",
+  ce_source: "test",
+  ce_category: "domain",
+  "content-type": "application/json",
+  ce_correlationid: "c",
+};
+
+const row = ({ headers = noted, ...change }: Change = {}): PendingRow => ({
+  id: 12,
+  eventId: Buffer.from("0192f0c1-7a3e-7b54-9c55-3f0c8a1d2e4b"),
   type: "note.noted",
   version: 2,
-  sequence: "4",
+  sequence: Buffer.from("4"),
   topic: "notes",
   key: Buffer.from("n-1"),
-  headers: {
-    ce_time: "2026-01-02T03:04:05.678Z",
-    ce_source: "test",
-    ce_category: "domain",
-    "content-type": "application/json",
-    ce_correlationid: "c",
-  },
+  headers: JSON.stringify(headers),
   payload: Buffer.from('{"a":1}'),
-  created_ms: "1700000000456",
+  createdMs: 1_700_000_000_456,
   ...change,
 });
 
@@ -90,7 +94,7 @@ describe("an event's row", () => {
 describe("headers", () => {
   test("that are the same for many events are built once", () => {
     const one = recordOf(row());
-    const other = recordOf(row({ event_id: "0192f0c1-0000-7000-8000-000000000000" }));
+    const other = recordOf(row({ eventId: Buffer.from("0192f0c1-0000-7000-8000-000000000000") }));
     const names = ["ce_specversion", "ce_type", "ce_dataschema", "ce_source", "ce_category"];
     for (const name of [...names, "content-type"]) {
       expect(headerOf(one, name)).toBeDefined();
@@ -137,5 +141,13 @@ describe("a raw row", () => {
     for (const headers of times) {
       expect(recordOf(row({ ...raw, headers })).timestampMs).toBe(1_700_000_000_456);
     }
+  });
+
+  test("with headers that are no texts, or none, is shown as it stands", () => {
+    expect(shown(recordOf(row({ ...raw, headers: { n: 1, o: { a: null } } })))).toEqual([
+      "n=1",
+      'o={"a":null}',
+    ]);
+    expect(recordOf(row({ ...raw, headers: null })).headers).toEqual([]);
   });
 });

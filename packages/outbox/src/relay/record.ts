@@ -8,10 +8,13 @@ import type { PendingRow } from "./read.ts";
 const constantsMax = 1000;
 const constants = new Map<string, Header>();
 
-const header = (name: string, value: string): Header => ({ [name]: Buffer.from(value) });
+// What other writers have put there may be no text; it is shown as it stands in the row.
+const header = (name: string, value: unknown): Header => ({
+  [name]: Buffer.from(typeof value === "string" ? value : JSON.stringify(value)),
+});
 
 /** For names whose values are few, such as types and sources. */
-const constant = (name: string, value: string): Header => {
+const constant = (name: string, value: unknown): Header => {
   const id = `${name}\n${value}`;
   const known = constants.get(id);
   if (known) return known;
@@ -24,33 +27,33 @@ const constant = (name: string, value: string): Header => {
 const constantNames = new Set(["ce_source", "ce_category", "ce_tenant", "content-type"]);
 
 /** The same row gives the same bytes whenever and by whomever it is published. */
-export const recordOf = (row: PendingRow): PublishRecord => ({
-  topic: row.topic,
-  key: row.key,
-  value: row.payload,
-  headers: [...attributesOf(row), ...Object.entries(row.headers).map(stored)],
-  timestampMs: timestampOf(row),
-});
-
-/** Raw rows, and those of writers in other languages, need not say when it happened. */
-const timestampOf = (row: PendingRow): number => {
-  const occurredMs = Date.parse(row.headers.ce_time ?? "");
-  return Number.isNaN(occurredMs) ? Number(row.created_ms) : occurredMs;
+export const recordOf = (row: PendingRow): PublishRecord => {
+  const stored = (JSON.parse(row.headers) ?? {}) as Record<string, unknown>;
+  const headers = attributesOf(row);
+  for (const name in stored) {
+    const value = stored[name];
+    headers.push(constantNames.has(name) ? constant(name, value) : header(name, value));
+  }
+  const { topic, key, payload: value } = row;
+  return { topic, key, value, headers, timestampMs: timestampOf(stored, row) };
 };
 
-const stored = ([name, value]: [string, string]): Header =>
-  constantNames.has(name) ? constant(name, value) : header(name, value);
+/** Raw rows, and those of writers in other languages, need not say when it happened. */
+const timestampOf = (stored: Record<string, unknown>, row: PendingRow): number => {
+  const occurredMs = Date.parse(String(stored.ce_time));
+  return Number.isNaN(occurredMs) ? row.createdMs : occurredMs;
+};
 
 const attributesOf = (row: PendingRow): Header[] => {
   // A raw record's headers are complete as they are.
   if (row.type === null || row.version === null) return [];
-  const attributes = [
+  const attributes: Header[] = [
     constant("ce_specversion", "1.0"),
     constant("ce_type", row.type),
     constant("ce_dataschema", dataschemaOf(row.type, row.version)),
-    header("ce_id", row.event_id),
+    { ce_id: row.eventId },
     { ce_subject: row.key },
   ];
-  if (row.sequence !== null) attributes.push(header("ce_sequence", row.sequence));
+  if (row.sequence !== null) attributes.push({ ce_sequence: row.sequence });
   return attributes;
 };

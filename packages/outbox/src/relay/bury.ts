@@ -1,0 +1,95 @@
+/** Giving an event up: a dead letter, and a block for its key unless the topic's policy is `skip`. */
+
+import type { Sql } from "@outrider/postgres";
+import type { Lease } from "./lease.ts";
+import type { PendingRow } from "./read.ts";
+import { recordOf } from "./record.ts";
+
+/** Why an event is given up, in words for people, and a code that letters are grouped by. */
+export type Cause = Readonly<{ code: string; message: string }>;
+
+export type Burial = Readonly<{ row: PendingRow; cause: Cause; policy: "hold" | "skip" }>;
+
+/**
+ * In one statement, under the fence: the row leaves the outbox, its dead letter is opened, and
+ * with `hold` its key is blocked, with the row as the head of what waits. Returns 1, or 0 when the
+ * shard is lost.
+ */
+export const bury = async (sql: Sql, lease: Lease, burial: Burial): Promise<number> => {
+  const { row, policy } = burial;
+  const { shard, owner, epoch } = lease;
+  const [counted] = await sql<{ count: number }[]>`
+    with own as (
+      select 1 from outrider.shards
+      where shard = ${shard} and owner = ${owner} and epoch = ${epoch}
+      for share
+    ), gone as (
+      delete from outrider.outbox o using own
+      where o.shard = ${shard} and o.id = ${row.id}
+      returning o.*
+    ), letter as (${letterSql(sql, burial, "gone")}), block as (
+      insert into outrider.blocked (topic, key, head_id, letter_id)
+      select gone.topic, gone.key, gone.id, letter.id from gone, letter where ${policy} = 'hold'
+      returning id
+    ), held as (
+      insert into outrider.outbox_held
+        (block, id, event_id, type, version, sequence, topic, key, headers, payload, created_at)
+      select block.id, gone.id, event_id, type, version, sequence, topic, key, headers, payload,
+        created_at
+      from gone, block
+    )
+    select count(*)::int as count from gone`;
+  return counted?.count ?? 0;
+};
+
+/** A row that waited, or a head that was released, is refused again: it is the head now. */
+export const buryHeld = async (
+  sql: Sql,
+  lease: Lease,
+  { block, ...burial }: Burial & Readonly<{ block: string }>,
+): Promise<number> => {
+  const { row } = burial;
+  const { shard, owner, epoch } = lease;
+  const result = await sql`
+    with own as (
+      select 1 from outrider.shards
+      where shard = ${shard} and owner = ${owner} and epoch = ${epoch}
+      for share
+    ), gone as (
+      select h.* from outrider.outbox_held h, own where h.block = ${block} and h.id = ${row.id}
+    ), letter as (${letterSql(sql, burial, "gone")})
+    update outrider.blocked b
+    set state = 'on', verdict = null, head_id = gone.id, letter_id = letter.id
+    from gone, letter where b.id = ${block}`;
+  return result.count;
+};
+
+/** One letter per event: burying it once more opens it again. */
+const letterSql = (sql: Sql, { row, cause, policy }: Burial, from: "gone") => sql`
+  insert into outrider.dead_letters as letter
+    (origin, event_id, type, version, sequence, topic, key, headers, payload, code, message,
+      fingerprint, skipped, occurred_at)
+  select 'relay', event_id, type, version, sequence, topic, key, ${sql.json(headerPairs(row))},
+    payload, ${cause.code}, ${cause.message}, ${`relay ${row.topic} ${cause.code}`},
+    ${policy === "skip"}, to_timestamp(${recordOf(row).timestampMs / 1000}::float8)
+  from ${sql(from)}
+  on conflict (event_id, handler) do update
+  set state = 'open', attempts = letter.attempts + 1, code = excluded.code,
+    message = excluded.message, fingerprint = excluded.fingerprint, skipped = excluded.skipped,
+    buried_at = clock_timestamp(), closed_at = null, closed_by = null, reason = null
+  returning letter.id`;
+
+type HeaderPair = [name: string, value: string | { base64: string }];
+
+/** The headers that the record would have had; those that are no text in base64. */
+const headerPairs = (row: PendingRow): HeaderPair[] =>
+  recordOf(row)
+    .headers.flatMap((header) => Object.entries(header))
+    .map(([name, bytes]) => [name, shown(Buffer.from(bytes))]);
+
+const shown = (bytes: Buffer): string | { base64: string } => {
+  const text = bytes.toString("utf8");
+  // Postgres keeps no zero bytes in texts.
+  const isText = Buffer.from(text).equals(bytes) && !text.includes("\0");
+  return isText ? text : { base64: bytes.toString("base64") };
+};

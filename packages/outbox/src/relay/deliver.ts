@@ -1,0 +1,152 @@
+/** Publishing the rows of a pass, and what became of them. */
+
+import { setTimeout as delay } from "node:timers/promises";
+import { isFault } from "@outrider/event";
+import type { Refusal, RefusalScope } from "@outrider/event";
+import { bytesOf } from "./aside.ts";
+import type { Flight } from "./aside.ts";
+import { keyName } from "./block.ts";
+import { assertCount } from "./epoch.ts";
+import type { Batch, Epoch, PassDeps, PassLimits, ShardMemory, Turn } from "./epoch.ts";
+import type { PendingRow } from "./read.ts";
+import { recordOf } from "./record.ts";
+
+/**
+ * Publishes rows, removes them, and returns those that are in Kafka: all of them, unless a topic
+ * is not acknowledged in time and set aside. Throws `publish_failed` at the first refusal.
+ */
+export const deliver = async (
+  { rows, block }: Batch,
+  { epoch, deps, memory }: Turn,
+): Promise<readonly PendingRow[]> => {
+  const startedMs = deps.monotonicMs();
+  const flights = [...Map.groupBy(rows, (row) => row.topic)].map(([topic, ofTopic]) => ({
+    topic,
+    block,
+    rows: ofTopic,
+    delivery: epoch.publisher.publish(ofTopic.map(recordOf)),
+  }));
+  for (const flight of flights) epoch.flights.add(flight);
+  const late = await waitFor(flights, epoch, deps.limits);
+  for (const flight of flights) epoch.flights.delete(flight);
+  const published = late.length === 0 ? rows : setAside(flights, late, { epoch, deps });
+  await outlive(epoch, deps);
+  await remove({ rows: published, block }, epoch, deps);
+  memory.refused.forget(published);
+  const { shard } = epoch.lease;
+  for (const finding of memory.order.note(published)) deps.events.onDisorder?.(shard, finding);
+  deps.events.onPublished?.(shard, published.length, deps.monotonicMs() - startedMs);
+  return published;
+};
+
+/** Settles rows that are in Kafka. Throws `lease_lost` when some were not there any more. */
+export const remove = async (
+  { rows, block }: Batch,
+  { lease }: Epoch,
+  { store }: PassDeps,
+): Promise<void> => {
+  const ids = rows.map((row) => row.id);
+  const count = block ? store.settleHeld(lease, { block, ids }) : store.settle(lease, ids);
+  assertCount(lease, ids.length, await count);
+};
+
+/** As `deliver`, for one row that may kill the process: which one it was, outlives the process. */
+export const deliverAlone = (batch: Batch, turn: Turn): Promise<readonly PendingRow[]> => {
+  const { epoch, deps } = turn;
+  return deps.alone(async () => {
+    await deps.store.markTrying(epoch.lease, batch.rows[0]?.id ?? null);
+    epoch.assertOwned();
+    return deliver(batch, turn);
+  });
+};
+
+/**
+ * This process has handed rows to the client and lives: they are acknowledged, or it has waited
+ * long for that. Whoever is next need not suspect them.
+ */
+export const outlive = async ({ lease, trial }: Epoch, { store }: PassDeps): Promise<void> => {
+  if (trial.isOver) return;
+  trial.left = Math.max(0, trial.left - 1);
+  if (trial.left > 0) return store.markTrying(lease, null);
+  trial.isOver = true;
+  await store.markAlive(lease);
+};
+
+/** Waits until all is acknowledged, or not in time; returns the flights that are late. */
+const waitFor = async (
+  flights: readonly Flight[],
+  epoch: Epoch,
+  { stuckMs, batchBytesMax }: PassLimits,
+): Promise<readonly Flight[]> => {
+  let late = await lateOf(flights, stuckMs);
+  // What is on its way is bounded: with too much of it, waiting is all that is left to do.
+  while (late.length > 0 && !hasRoom(late, epoch, batchBytesMax)) {
+    late = await lateOf(flights, stuckMs);
+  }
+  return late;
+};
+
+/** Returns the rows that are in Kafka and may be settled. */
+const setAside = (
+  flights: readonly Flight[],
+  late: readonly Flight[],
+  { epoch, deps }: Pick<Turn, "epoch" | "deps">,
+): readonly PendingRow[] => {
+  const { shard } = epoch.lease;
+  const acked = flights.flatMap((one) => (late.includes(one) ? ackedOf(one) : one.rows));
+  const isAcked = new Set(acked);
+  for (const flight of late) {
+    const { topic } = flight;
+    deps.log.warn({ shard, topic }, "a topic is not acknowledged in time; it is set aside");
+    epoch.stuck.add({ ...flight, rows: flight.rows.filter((row) => !isAcked.has(row)) });
+  }
+  return acked;
+};
+
+const hasRoom = (late: readonly Flight[], { stuck }: Epoch, bytesMax: number): boolean => {
+  const bytes = stuck.bytes();
+  return bytes === 0 || bytes + late.reduce((sum, one) => sum + bytesOf(one.rows), 0) <= bytesMax;
+};
+
+/** Those flights that are not acknowledged after `ms`; none when all are, which may be sooner. */
+const lateOf = async (flights: readonly Flight[], ms: number): Promise<Flight[]> => {
+  const late = new Set(flights);
+  const all = Promise.all(
+    flights.map((flight) => flight.delivery.done.then(() => late.delete(flight))),
+  );
+  const timer = new AbortController();
+  const over = delay(ms, undefined, { signal: timer.signal }).catch(() => {});
+  await Promise.race([all, over]);
+  timer.abort();
+  return [...late];
+};
+
+/** What may be settled of a late flight: acknowledged, and nothing before it of its key is not. */
+const ackedOf = ({ rows, delivery }: Flight): PendingRow[] => {
+  const waiting = new Set<string>();
+  return rows.filter((row, index) => {
+    const name = keyName(row.topic, row.key);
+    if (!delivery.isAcked(index)) waiting.add(name);
+    return !waiting.has(name);
+  });
+};
+
+/**
+ * A refusal ends the epoch. What it says about a record or a topic is kept for the next one;
+ * returns it, or undefined when the failure is nothing of the kind.
+ */
+export const learn = (
+  error: unknown,
+  flights: Iterable<Flight>,
+  { suspicion, refused }: ShardMemory,
+): RefusalScope | undefined => {
+  const flight = [...flights].find((one) => one.delivery.isRefused());
+  if (!flight || !isFault(error, "publish_failed")) return undefined;
+  const { scope, reason } = error.details as Refusal;
+  if (scope === "topic") refused.add(flight.topic, error);
+  if (scope === "record") {
+    const ids = flight.rows.map((row) => row.id);
+    suspicion.refuse(ids, { code: reason, message: error.message });
+  }
+  return scope;
+};

@@ -1,0 +1,76 @@
+/**
+ * Ownership of shards. A lease is taken with an epoch that no earlier owner had, and ends at a
+ * deadline on the database's clock. Every statement that counts carries the epoch, so that an
+ * owner that was paused past its deadline changes nothing.
+ */
+
+import type { Sql } from "@outrider/postgres";
+
+export type Lease = Readonly<{
+  shard: number;
+  owner: string;
+  /** A bigint as text. */
+  epoch: string;
+  layout: number;
+  /**
+   * When this run of Postgres began, as text. After a restart or a failover, what is remembered of
+   * ids need not hold, so the lease does not either.
+   */
+  incarnation: string;
+  /** Owners in a row that ended without giving the shard back, with no pass in between. */
+  crashes: number;
+  /** The row that the last of them was publishing alone. */
+  trying: number | null;
+}>;
+
+export type Claim = Readonly<{ owner: string; ttlMs: number }>;
+
+/** Channel that asks relays to look at leases and blocked keys at once. */
+export const shardsChannel = "outrider_shards";
+
+/**
+ * Takes a shard that is free, expired, or this owner's own: then with a new epoch too, which ends
+ * whatever the owner itself still has under way. Undefined: somebody else has it.
+ */
+export const claimShard = async (
+  sql: Sql,
+  shard: number,
+  { owner, ttlMs }: Claim,
+): Promise<Lease | undefined> => {
+  const [row] = await sql<Omit<Lease, "shard" | "owner">[]>`
+    update outrider.shards
+    set owner = ${owner}, epoch = epoch + 1,
+      deadline = clock_timestamp() + ${ttlMs} * interval '1 millisecond',
+      -- an owner that never gave it back has crashed, or was away for longer than its lease
+      crashes = case when owner is null or owner = ${owner} then crashes
+        else least(crashes + 1, 1000) end
+    where shard = ${shard}
+      and (owner is null or owner = ${owner} or deadline < clock_timestamp())
+    returning epoch, layout, extract(epoch from pg_postmaster_start_time())::text as incarnation, crashes, trying`;
+  return row && { ...row, shard, owner, trying: row.trying === null ? null : Number(row.trying) };
+};
+
+/** Gives a shard back at once instead of letting its deadline pass, and says so. */
+export const releaseShard = async (sql: Sql, { shard, owner, epoch }: Lease): Promise<void> => {
+  await sql`
+    with given as (
+      update outrider.shards set owner = null, deadline = null
+      where shard = ${shard} and owner = ${owner} and epoch = ${epoch}
+      returning 1
+    )
+    select pg_notify(${shardsChannel}, '') from given`;
+};
+
+/** Before a row is published alone, which id; null when its process has outlived it. */
+export const markTrying = async (sql: Sql, lease: Lease, id: number | null): Promise<void> => {
+  await sql`
+    update outrider.shards set trying = ${id}
+    where shard = ${lease.shard} and owner = ${lease.owner} and epoch = ${lease.epoch}`;
+};
+
+/** This owner has lived through a pass. */
+export const markAlive = async (sql: Sql, { shard, owner, epoch }: Lease): Promise<void> => {
+  await sql`
+    update outrider.shards set crashes = 0, trying = null
+    where shard = ${shard} and owner = ${owner} and epoch = ${epoch}`;
+};

@@ -1,0 +1,86 @@
+/**
+ * One turn of a shard's loop: read the visible rows in id order, hold those of blocked keys,
+ * publish the rest, and delete what the broker has acknowledged.
+ */
+
+import { keyName } from "./block.ts";
+import type { Cause } from "./bury.ts";
+import { deliver, deliverAlone, outlive } from "./deliver.ts";
+import { assertCount } from "./epoch.ts";
+import type { Turn } from "./epoch.ts";
+import type { PendingRow } from "./read.ts";
+
+/** Returns how many rows it has met. */
+export const runPass = async (turn: Turn): Promise<number> => {
+  const { epoch, deps, memory } = turn;
+  const rows = await read(turn);
+  if (rows.length === 0) {
+    // Nothing here can have killed anybody.
+    epoch.trial.left = 0;
+    await outlive(epoch, deps);
+    return 0;
+  }
+  // The read may have taken long, and publishing carries no fence of its own.
+  epoch.assertOwned();
+  const free = await holdBlocked(rows, turn);
+  const condemned = memory.suspicion.condemned();
+  const at = condemned ? free.findIndex((row) => row.id === condemned.id) : -1;
+  const [first] = free;
+  if (condemned && first && at === 0) {
+    await buryRow(first, condemned.cause, turn);
+    memory.suspicion.pass(first.id);
+    return 1;
+  }
+  // A condemned row comes first in its pass, so that nothing of its key is published behind it.
+  const sound = at > 0 ? free.slice(0, at) : free;
+  if (sound.length > 0) {
+    await (epoch.trial.left > 0 ? deliverAlone : deliver)({ rows: sound }, turn);
+  }
+  memory.suspicion.pass((at > 0 ? sound : rows).at(-1)?.id ?? 0);
+  return rows.length;
+};
+
+const read = async ({ epoch, deps, memory }: Turn): Promise<PendingRow[]> => {
+  const { lease, floor, stuck, trial } = epoch;
+  const { suspicion, refused } = memory;
+  const raise = floor.begin();
+  const rows = await deps.store.readPending(lease, {
+    floor: floor.value(),
+    topics: [...stuck.topics(), ...refused.topics()],
+    rowsMax: trial.left > 0 ? 1 : suspicion.rowsMax(),
+    bytesMax: deps.limits.batchBytesMax,
+  });
+  raise(rows[0]?.id);
+  return rows;
+};
+
+/** Moves the rows of blocked keys out of the way; returns the others. */
+const holdBlocked = async (
+  rows: readonly PendingRow[],
+  { epoch: { blocks, lease }, deps: { store, events } }: Turn,
+): Promise<readonly PendingRow[]> => {
+  if (blocks.size === 0) return rows;
+  const blockOf = (row: PendingRow) => blocks.get(keyName(row.topic, row.key));
+  const waiting = rows.flatMap((row) => {
+    const block = blockOf(row);
+    return block ? [{ id: row.id, block: block.id }] : [];
+  });
+  if (waiting.length === 0) return rows;
+  assertCount(lease, waiting.length, await store.hold(lease, waiting));
+  events.onHeld?.(lease.shard, waiting.length);
+  return rows.filter((row) => !blockOf(row));
+};
+
+const buryRow = async (row: PendingRow, cause: Cause, { epoch, deps }: Turn): Promise<void> => {
+  const { lease, blocks, floor, trial } = epoch;
+  const { store, limits, log, events } = deps;
+  const policy = limits.skipTopics.has(row.topic) ? "skip" : "hold";
+  assertCount(lease, 1, await store.bury(lease, { row, cause, policy }));
+  for (const [name, block] of await store.readBlocks(lease)) blocks.set(name, block);
+  floor.reset();
+  const fields = { shard: lease.shard, topic: row.topic, eventId: String(row.eventId), policy };
+  log.error({ ...fields, code: cause.code }, "an event is refused for good; it is a dead letter");
+  events.onBuried?.(lease.shard, cause.code);
+  trial.left = 0;
+  await outlive(epoch, deps);
+};
