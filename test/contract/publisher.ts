@@ -5,7 +5,7 @@ import { randomBytes } from "node:crypto";
 import { after, describe, test } from "node:test";
 import { isFault } from "@outrider/event";
 import type { KafkaRecord, OpenPublisher, Publisher, PublishRecord } from "@outrider/event";
-import { partitionOf } from "./murmur2.ts";
+import { partitionOf } from "../../packages/kafka/src/murmur2.ts";
 
 export type PublisherSubject = Readonly<{
   open: OpenPublisher;

@@ -7,7 +7,8 @@ import type { Position, PublishRecord, Subscribe } from "@outrider/event";
 import { until } from "../support/until.ts";
 import { joinAs } from "./member.ts";
 import type { Member, MemberOptions } from "./member.ts";
-import { keyIn, partitionOf } from "./murmur2.ts";
+import { partitionOf } from "../../packages/kafka/src/murmur2.ts";
+import { keyIn } from "./key-in.ts";
 
 export type SubscriberSubject = Readonly<{
   subscribe: Subscribe;

@@ -9,7 +9,7 @@ import type { Publisher } from "@outrider/event";
 import { createKafkaProbe, createOpenPublisher, createSubscribe } from "@outrider/kafka";
 import { clientConfig, logEvent } from "../../packages/kafka/src/client-config.ts";
 import { joinAs } from "../contract/member.ts";
-import { keyIn } from "../contract/murmur2.ts";
+import { keyIn } from "../contract/key-in.ts";
 import { describePublisher, recordOf, valuesOf } from "../contract/publisher.ts";
 import { describeSubscriber } from "../contract/subscriber.ts";
 import { createCuttable } from "../support/cuttable.ts";

@@ -13,6 +13,7 @@ import type { Publisher, PublishRecord, Refusal } from "@outrider/event";
 import { clientConfig, logEvent } from "./client-config.ts";
 import { refusalOf } from "./delivery-report.ts";
 import type { DeliveryError, DeliveryReport } from "./delivery-report.ts";
+import { createOpenings } from "./openings.ts";
 import { reasonOf, scopeOf } from "./refusal.ts";
 
 export type PublisherSettings = Readonly<{
@@ -86,33 +87,45 @@ type Flight = {
   readonly first: number;
   readonly records: readonly PublishRecord[];
   readonly acked: Uint8Array;
+  readonly done: Promise<void>;
   missing: number;
   isRefused: boolean;
+  /** Somebody waits for some of the records. */
+  onAck?: () => void;
   resolve(): void;
   reject(error: Fault): void;
 };
 
+const createFlight = (first: number, records: readonly PublishRecord[]): Flight => {
+  const { promise: done, resolve, reject } = Promise.withResolvers<void>();
+  // It may fail before anybody waits for it.
+  done.catch(() => {});
+  const acked = new Uint8Array(records.length);
+  const missing = records.length;
+  return { first, records, acked, done, missing, isRefused: false, resolve, reject };
+};
+
 const createPublisher = (producer: Client, limits: Limits): Publisher => {
+  const openings = createOpenings((topic) => countPartitions(producer, topic, limits));
   const flights: Flight[] = [];
+  /** By topic: settles when what was published before is in librdkafka's queue. */
+  const queues = new Map<string, Promise<void>>();
   let failure: Fault | undefined;
   let published = 0;
-  /** Settles when what was published before is in librdkafka's queue. */
-  let enqueued: Promise<void> | undefined;
 
-  const end = (error: Fault): Fault => {
+  const end = (error: Fault): void => {
     failure ??= error;
     for (const flight of flights.splice(0)) flight.reject(failure);
-    return failure;
   };
 
-  const refuse = (error: DeliveryError, flight?: Flight, record?: PublishRecord): Fault => {
-    if (failure) return failure;
+  const refuse = (error: DeliveryError, flight?: Flight, record?: PublishRecord): void => {
+    if (failure) return;
     if (flight) flight.isRefused = true;
     const reason = reasonOf(error.code);
     const what = record ? `a record of ${record.topic}` : "this producer";
     const details = { scope: scopeOf(error.code), reason, topic: record?.topic } satisfies Refusal;
     const message = `Kafka refused ${what}: ${reason}, ${error.message}`;
-    return end(fault("publish_failed", message, { details, cause: error }));
+    end(fault("publish_failed", message, { details, cause: error }));
   };
 
   producer.on("delivery-report", (error: LibrdKafkaError | null, report: DeliveryReport) => {
@@ -124,9 +137,10 @@ const createPublisher = (producer: Client, limits: Limits): Publisher => {
     if (!flight) return;
     const index = number - flight.first;
     const refusal = refusalOf(error, report);
-    if (refusal) return void refuse(refusal, flight, flight.records[index]);
+    if (refusal) return refuse(refusal, flight, flight.records[index]);
     flight.acked[index] = 1;
     flight.missing -= 1;
+    flight.onAck?.();
     if (flight.missing > 0) return;
     flights.splice(at, 1);
     flight.resolve();
@@ -137,51 +151,61 @@ const createPublisher = (producer: Client, limits: Limits): Publisher => {
     if (isFatal(error)) refuse(error);
   });
 
-  /** Stops at the first record that librdkafka has no room for; returns its index. */
-  const enqueue = (flight: Flight, from: number): number => {
-    const { records, first } = flight;
-    for (let index = from; index < records.length; index += 1) {
-      if (failure) return records.length;
-      const record = records[index] as PublishRecord;
-      const error = tryProduce(producer, record, first + index);
-      if (error?.code === CODES.ERRORS.ERR__QUEUE_FULL) return index;
-      if (error) refuse(error, flight, record);
+  const enqueue = async (flight: Flight, indexes: Iterable<number>): Promise<void> => {
+    for (const index of indexes) {
+      const record = flight.records[index] as PublishRecord;
+      let error: LibrdKafkaError | undefined;
+      while (!failure && (error = tryProduce(producer, record, flight.first + index))) {
+        if (error.code !== CODES.ERRORS.ERR__QUEUE_FULL) return refuse(error, flight, record);
+        await delay(limits.queueFullRetryMs);
+      }
     }
-    return records.length;
   };
 
-  const enqueueRest = async (flight: Flight, from: number): Promise<void> => {
-    await enqueued;
-    for (let index = from; ;) {
-      index = enqueue(flight, index);
-      if (index === flight.records.length) return;
-      await delay(limits.queueFullRetryMs);
+  /** Resolves when these records are acknowledged, or the delivery has failed. */
+  const acknowledged = (flight: Flight, indexes: readonly number[]): Promise<void> =>
+    new Promise((resolve) => {
+      flight.onAck = () => {
+        if (indexes.every((index) => flight.acked[index] === 1)) resolve();
+      };
+      flight.done.then(resolve, () => resolve());
+    });
+
+  const send = async (flight: Flight): Promise<void> => {
+    const { records } = flight;
+    const topic = records[0]?.topic ?? "";
+    if (openings.isOpen(topic)) return enqueue(flight, records.keys());
+    const { first, rest } = await openings.split(topic, records);
+    if (first.length > 0) {
+      const opened = acknowledged(flight, first);
+      await enqueue(flight, first);
+      await opened;
+      delete flight.onAck;
+      openings.opened(
+        topic,
+        first.map((index) => records[index] as PublishRecord),
+      );
     }
+    await enqueue(flight, rest);
   };
 
   const publish = (records: readonly PublishRecord[]): Delivery => {
-    const { promise: done, resolve, reject } = Promise.withResolvers<void>();
-    // It may fail before anybody waits for it.
-    done.catch(() => {});
-    const acked = new Uint8Array(records.length);
-    const missing = records.length;
-    const flight = { first: published, records, acked, missing, isRefused: false, resolve, reject };
+    const flight = createFlight(published, records);
+    const topic = records[0]?.topic ?? "";
     published += records.length;
-    if (failure) reject(failure);
-    else if (records.length === 0) resolve();
+    if (failure) flight.reject(failure);
+    else if (records.length === 0) flight.resolve();
     else {
       flights.push(flight);
-      const next = enqueued ? 0 : enqueue(flight, 0);
-      if (next < records.length) {
-        const rest = enqueueRest(flight, next).then(() => {
-          if (enqueued === rest) enqueued = undefined;
-        });
-        enqueued = rest;
-      }
+      const before = queues.get(topic);
+      const queue = (before ? before.then(() => send(flight)) : send(flight)).finally(() => {
+        if (queues.get(topic) === queue) queues.delete(topic);
+      });
+      queues.set(topic, queue);
     }
     return {
-      done,
-      isAcked: (index) => acked[index] === 1,
+      done: flight.done,
+      isAcked: (index) => flight.acked[index] === 1,
       isRefused: () => flight.isRefused,
     };
   };
@@ -229,6 +253,16 @@ const connectProducer = (producer: Client, timeoutMs: number): Promise<void> =>
     producer.connect({ timeout: timeoutMs }, (error: LibrdKafkaError | null) => {
       if (!error) return resolve();
       reject(fault("unavailable", `Kafka does not answer: ${error.message}`, { cause: error }));
+    });
+  });
+
+/** One, where the cluster does not tell: a topic that it does not know is refused later. */
+const countPartitions = (producer: Client, topic: string, limits: Limits): Promise<number> =>
+  new Promise((resolve) => {
+    const timeout = limits.connectTimeoutMs;
+    producer.getMetadata({ topic, timeout }, (error: LibrdKafkaError | null, data) => {
+      const found = error ? undefined : data.topics.find((one) => one.name === topic);
+      resolve(Math.max(1, found?.partitions.length ?? 1));
     });
   });
 

@@ -1,6 +1,6 @@
 /**
- * The Java clients' partitioning, written down a second time from its definition (Austin Appleby's
- * MurmurHash2, 32 bits, seed 0x9747b28c, sign bit dropped): what publishers are compared with.
+ * The Java clients' partitioning, as librdkafka's `murmur2_random` does it for records with a key:
+ * Austin Appleby's MurmurHash2, 32 bits, seed 0x9747b28c, sign bit dropped.
  */
 
 const multiplier = 0x5bd1e995;
@@ -24,11 +24,4 @@ export const murmur2 = (key: Uint8Array): number => {
   }
   hash = Math.imul(hash ^ (hash >>> 13), multiplier);
   return hash ^ (hash >>> 15);
-};
-
-/** Some key that lies in this partition. */
-export const keyIn = (partition: number, partitions: number): string => {
-  for (let n = 0; ; n += 1) {
-    if (partitionOf(Buffer.from(`key-${n}`), partitions) === partition) return `key-${n}`;
-  }
 };

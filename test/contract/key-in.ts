@@ -1,0 +1,8 @@
+import { partitionOf } from "../../packages/kafka/src/murmur2.ts";
+
+/** Some key that lies in this partition. */
+export const keyIn = (partition: number, partitions: number): string => {
+  for (let n = 0; ; n += 1) {
+    if (partitionOf(Buffer.from(`key-${n}`), partitions) === partition) return `key-${n}`;
+  }
+};
