@@ -7,8 +7,8 @@ import { readTopic } from "@outrider/broker";
 import { headerTexts } from "@outrider/event";
 import type { PublishRecord } from "@outrider/event";
 import { createOpenPublisher } from "@outrider/kafka";
-import { createStore, startRelay } from "@outrider/outbox";
-import type { Relay, RelayDeps, RelaySettings } from "@outrider/outbox";
+import { connectStore, startRelay } from "@outrider/outbox";
+import type { Relay, RelayDeps, RelaySettings, StoreConnection } from "@outrider/outbox";
 import { connect, connectDatabase } from "@outrider/postgres";
 import type { Database, Sql } from "@outrider/postgres";
 import { createTestDatabase } from "../support/database.ts";
@@ -27,6 +27,7 @@ const tooLarge = () => randomBytes(20_000).toString("base64");
 
 let database: TestDatabase;
 let sql: Sql;
+let connection: StoreConnection;
 let db: Database;
 let relays: Relay[];
 let counting: ReturnType<typeof countingOn>;
@@ -34,7 +35,7 @@ let counting: ReturnType<typeof countingOn>;
 const start = (settings: RelaySettings = {}, deps: Partial<RelayDeps> = {}): Relay => {
   const relay = startRelay(
     {
-      store: createStore({ passes: sql, leases: sql }),
+      store: connection.store,
       openPublisher,
       log: silentLog,
       owner: randomUUID(),
@@ -83,11 +84,12 @@ const range = (from: number, to: number): number[] =>
 before(async () => {
   database = await createTestDatabase();
   sql = connect({ url: database.url, name: "poison-test", poolMax: 16 });
+  connection = connectStore({ url: database.url, name: "poison-test-relay", poolMax: 16 });
   db = connectDatabase({ url: database.url, name: "poison-test-writer" });
 });
 
 after(async () => {
-  await Promise.all([sql.end(), db.$client.end()]);
+  await Promise.all([sql.end(), db.$client.end(), connection.end()]);
   await database.drop();
 });
 
@@ -258,7 +260,7 @@ describe("an event that kills its process", () => {
   const startMortal = (settings: RelaySettings) => {
     const dead = Promise.withResolvers<void>();
     let isDead = false;
-    const store = createStore({ passes: sql, leases: sql });
+    const { store } = connection;
     const mortal = Object.fromEntries(
       Object.entries(store).map(([name, act]) => [
         name,

@@ -4,8 +4,7 @@ import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
 import { createHealth } from "@outrider/http";
 import { createKafkaProbe, createOpenPublisher } from "@outrider/kafka";
-import { createStore, startRelay } from "@outrider/outbox";
-import { connect } from "@outrider/postgres";
+import { connectStore, startRelay } from "@outrider/outbox";
 import { createLogger, createRegistry, describeSettings, runProcess } from "@outrider/runtime";
 import { serveOnNode, setting, settingsOrExit } from "@outrider/runtime";
 import * as v from "valibot";
@@ -35,17 +34,18 @@ const log = createLogger({ name, level: settings.logLevel });
 await runProcess({ name, log }, async (onStop) => {
   const { databaseUrl: url, kafka, host, port, relayLeaseTtlMs: leaseTtlMs } = settings;
   const clientId = `outrider-${settings.deployment}-relay`;
-  const passes = connect({ url, name: clientId, poolMax: settings.relayPoolMax });
-  onStop("database", () => passes.end({ timeout: 2 }));
-  // Of their own, so that leases are renewed also while all connections of the passes are busy.
-  const leases = connect({ url, name: `${clientId}-leases`, poolMax: 3 });
-  onStop("leases", () => leases.end({ timeout: 2 }));
+  const { store, leases, end } = connectStore({
+    url,
+    name: clientId,
+    poolMax: settings.relayPoolMax,
+  });
+  onStop("database", end);
   const probe = createKafkaProbe(kafka, log, { clientId: `${clientId}-probe` });
   onStop("Kafka probe", () => probe.close());
   const registry = createRegistry({ service: name, deployment: settings.deployment });
   const relay = startRelay(
     {
-      store: createStore({ passes, leases }),
+      store,
       openPublisher: createOpenPublisher(kafka, log, { clientId }),
       log,
       owner: randomUUID(),

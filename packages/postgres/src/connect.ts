@@ -30,6 +30,8 @@ export type ConnectionSettings = Readonly<{
   lockTimeoutMs?: number;
   /** Zero: no limit. */
   statementTimeoutMs?: number;
+  /** Further parameters of the server for these connections, such as the planner's. */
+  parameters?: Readonly<Record<string, string>>;
 }>;
 
 export const connect = (settings: ConnectionSettings): Sql =>
@@ -47,6 +49,7 @@ export const connect = (settings: ConnectionSettings): Sql =>
       idle_in_transaction_session_timeout: settings.idleInTransactionTimeoutMs ?? 30_000,
       lock_timeout: settings.lockTimeoutMs ?? 0,
       statement_timeout: settings.statementTimeoutMs ?? 0,
+      ...settings.parameters,
     },
   });
 
