@@ -282,7 +282,7 @@ describe("shards have one owner at a time", () => {
     const held: OpenPublisher = async () => ({
       publish: () => {
         publishing.resolve();
-        return { done: gate.promise, isAcked: () => true, isRefused: () => false };
+        return { done: gate.promise, isRefused: () => false };
       },
       close: async () => {},
     });

@@ -25,7 +25,8 @@ export type PublishRecord = Readonly<{
   topic: string;
   key: Uint8Array;
   value: Uint8Array;
-  headers: readonly Header[];
+  /** Each an object with exactly one key, like `Header`; text is sent as UTF-8. */
+  headers: readonly Readonly<Record<string, Uint8Array | string>>[];
   /** Milliseconds since 1970, the event's own time, so that a duplicate is byte-identical. */
   timestampMs: number;
 }>;
@@ -50,7 +51,6 @@ export type Delivery = Readonly<{
    * refused, also one of another delivery.
    */
   done: Promise<void>;
-  isAcked(index: number): boolean;
   /** The first refused record is one of these. */
   isRefused(): boolean;
 }>;
@@ -58,8 +58,8 @@ export type Delivery = Readonly<{
 /** A producer that belongs to one shard and dies with its first failure. */
 export type Publisher = Readonly<{
   /**
-   * Records of one call reach the broker in their order, and after those of earlier calls. After
-   * a failure the publisher is of no use, and which records are in Kafka is unknown.
+   * Sends records of one topic in their order; a topic has one delivery in flight. After a failure
+   * the publisher is of no use, and which records are in Kafka is unknown.
    */
   publish(batch: readonly PublishRecord[]): Delivery;
   close(): Promise<void>;

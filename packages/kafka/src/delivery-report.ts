@@ -2,8 +2,7 @@
 
 export type DeliveryError = Readonly<{ code: number; message: string }>;
 
-/** `opaque` is what was given with the record: its number. */
-export type DeliveryReport = Readonly<{ offset?: number; opaque?: number }>;
+export type DeliveryReport = Readonly<{ topic?: string; offset?: number }>;
 
 /** Not one of Kafka's codes. */
 const unknownOffset = 0;

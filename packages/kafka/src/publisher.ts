@@ -57,10 +57,6 @@ export const createOpenPublisher = (
       acks: -1,
       "enable.idempotence": true,
       "enable.gapless.guarantee": true,
-      // A broker takes any sequence as a producer's first. With more in flight, a first batch that
-      // it refuses (it is not the leader yet) is overtaken by the second, and then reported as
-      // delivered without being in the log: measured, docs/design.md.
-      "max.in.flight.requests.per.connection": 1,
       // Never give up by itself: a record that is given up is a gap.
       "message.timeout.ms": 0,
       // How large a record may be is the topic's affair, and the outbox has asked it.
@@ -82,67 +78,59 @@ export const createOpenPublisher = (
 type Client = InstanceType<typeof Producer>;
 type Limits = Required<Omit<PublisherSettings, "clientId">>;
 
-/** A delivery in flight: its records have the numbers from `first` on. */
+/** A delivery in flight. One topic has one that is being sent, so reports are told by topic. */
 type Flight = {
-  readonly first: number;
+  readonly topic: string;
   readonly records: readonly PublishRecord[];
-  readonly acked: Uint8Array;
   readonly done: Promise<void>;
   missing: number;
   isRefused: boolean;
-  /** Somebody waits for some of the records. */
+  /** Somebody waits for the first ones. */
   onAck?: () => void;
   resolve(): void;
   reject(error: Fault): void;
 };
 
-const createFlight = (first: number, records: readonly PublishRecord[]): Flight => {
+const createFlight = (records: readonly PublishRecord[]): Flight => {
   const { promise: done, resolve, reject } = Promise.withResolvers<void>();
   // It may fail before anybody waits for it.
   done.catch(() => {});
-  const acked = new Uint8Array(records.length);
-  const missing = records.length;
-  return { first, records, acked, done, missing, isRefused: false, resolve, reject };
+  const topic = records[0]?.topic ?? "";
+  return { topic, records, done, missing: records.length, isRefused: false, resolve, reject };
 };
 
 const createPublisher = (producer: Client, limits: Limits): Publisher => {
   const openings = createOpenings((topic) => countPartitions(producer, topic, limits));
-  const flights: Flight[] = [];
-  /** By topic: settles when what was published before is in librdkafka's queue. */
-  const queues = new Map<string, Promise<void>>();
+  /** By topic. */
+  const flights = new Map<string, Flight>();
   let failure: Fault | undefined;
-  let published = 0;
 
   const end = (error: Fault): void => {
     failure ??= error;
-    for (const flight of flights.splice(0)) flight.reject(failure);
+    for (const flight of flights.values()) flight.reject(failure);
+    flights.clear();
   };
 
-  const refuse = (error: DeliveryError, flight?: Flight, record?: PublishRecord): void => {
+  const refuse = (error: DeliveryError, topic?: string): void => {
     if (failure) return;
+    const flight = topic === undefined ? undefined : flights.get(topic);
     if (flight) flight.isRefused = true;
     const reason = reasonOf(error.code);
-    const what = record ? `a record of ${record.topic}` : "this producer";
-    const details = { scope: scopeOf(error.code), reason, topic: record?.topic } satisfies Refusal;
+    const what = topic === undefined ? "this producer" : `a record of ${topic}`;
+    const details = { scope: scopeOf(error.code), reason, topic } satisfies Refusal;
     const message = `Kafka refused ${what}: ${reason}, ${error.message}`;
     end(fault("publish_failed", message, { details, cause: error }));
   };
 
   producer.on("delivery-report", (error: LibrdKafkaError | null, report: DeliveryReport) => {
-    const number = report.opaque ?? -1;
-    const at = flights.findIndex(
-      (one) => number >= one.first && number < one.first + one.acked.length,
-    );
-    const flight = flights[at];
-    if (!flight) return;
-    const index = number - flight.first;
     const refusal = refusalOf(error, report);
-    if (refusal) return refuse(refusal, flight, flight.records[index]);
-    flight.acked[index] = 1;
+    if (refusal) return refuse(refusal, report.topic);
+    const flight = flights.get(report.topic ?? "");
+    if (!flight) return;
     flight.missing -= 1;
     flight.onAck?.();
     if (flight.missing > 0) return;
-    flights.splice(at, 1);
+    flights.delete(flight.topic);
     flight.resolve();
   });
   producer.on("event.error", (error: LibrdKafkaError) => {
@@ -151,33 +139,32 @@ const createPublisher = (producer: Client, limits: Limits): Publisher => {
     if (isFatal(error)) refuse(error);
   });
 
-  const enqueue = async (flight: Flight, indexes: Iterable<number>): Promise<void> => {
+  const enqueue = async ({ topic, records }: Flight, indexes: Iterable<number>): Promise<void> => {
     for (const index of indexes) {
-      const record = flight.records[index] as PublishRecord;
+      const record = records[index] as PublishRecord;
       let error: LibrdKafkaError | undefined;
-      while (!failure && (error = tryProduce(producer, record, flight.first + index))) {
-        if (error.code !== CODES.ERRORS.ERR__QUEUE_FULL) return refuse(error, flight, record);
+      while (!failure && (error = tryProduce(producer, record))) {
+        if (error.code !== CODES.ERRORS.ERR__QUEUE_FULL) return refuse(error, topic);
         await delay(limits.queueFullRetryMs);
       }
     }
   };
 
-  /** Resolves when these records are acknowledged, or the delivery has failed. */
-  const acknowledged = (flight: Flight, indexes: readonly number[]): Promise<void> =>
+  /** Resolves when so many records are acknowledged, or the delivery has failed. */
+  const acknowledged = (flight: Flight, count: number): Promise<void> =>
     new Promise((resolve) => {
       flight.onAck = () => {
-        if (indexes.every((index) => flight.acked[index] === 1)) resolve();
+        if (flight.records.length - flight.missing >= count) resolve();
       };
       flight.done.then(resolve, () => resolve());
     });
 
   const send = async (flight: Flight): Promise<void> => {
-    const { records } = flight;
-    const topic = records[0]?.topic ?? "";
+    const { topic, records } = flight;
     if (openings.isOpen(topic)) return enqueue(flight, records.keys());
     const { first, rest } = await openings.split(topic, records);
     if (first.length > 0) {
-      const opened = acknowledged(flight, first);
+      const opened = acknowledged(flight, first.length);
       await enqueue(flight, first);
       await opened;
       delete flight.onAck;
@@ -190,24 +177,15 @@ const createPublisher = (producer: Client, limits: Limits): Publisher => {
   };
 
   const publish = (records: readonly PublishRecord[]): Delivery => {
-    const flight = createFlight(published, records);
-    const topic = records[0]?.topic ?? "";
-    published += records.length;
+    const flight = createFlight(records);
+    if (flights.has(flight.topic)) throw fault("internal", "A topic has one delivery in flight");
     if (failure) flight.reject(failure);
     else if (records.length === 0) flight.resolve();
     else {
-      flights.push(flight);
-      const before = queues.get(topic);
-      const queue = (before ? before.then(() => send(flight)) : send(flight)).finally(() => {
-        if (queues.get(topic) === queue) queues.delete(topic);
-      });
-      queues.set(topic, queue);
+      flights.set(flight.topic, flight);
+      void send(flight);
     }
-    return {
-      done: flight.done,
-      isAcked: (index) => flight.acked[index] === 1,
-      isRefused: () => flight.isRefused,
-    };
+    return { done: flight.done, isRefused: () => flight.isRefused };
   };
 
   const shut = (): Promise<void> => {
@@ -223,11 +201,7 @@ const createPublisher = (producer: Client, limits: Limits): Publisher => {
 };
 
 /** `produce` throws; an error of librdkafka has a code. */
-const tryProduce = (
-  producer: Client,
-  record: PublishRecord,
-  opaque: number,
-): LibrdKafkaError | undefined => {
+const tryProduce = (producer: Client, record: PublishRecord): LibrdKafkaError | undefined => {
   const { topic, value, key, timestampMs, headers } = record;
   try {
     producer.produce(
@@ -236,7 +210,7 @@ const tryProduce = (
       value as Buffer,
       key as Buffer,
       timestampMs,
-      opaque,
+      undefined,
       headers as MessageHeader[],
     );
     return undefined;

@@ -5,7 +5,6 @@ import { isFault } from "@outrider/event";
 import type { Refusal, RefusalScope } from "@outrider/event";
 import { bytesOf } from "./aside.ts";
 import type { Flight } from "./aside.ts";
-import { keyName } from "./block.ts";
 import { assertCount } from "./epoch.ts";
 import type { Batch, Epoch, PassDeps, PassLimits, ShardMemory, Turn } from "./epoch.ts";
 import type { PendingRow } from "./read.ts";
@@ -86,21 +85,19 @@ const waitFor = async (
   return late;
 };
 
-/** Returns the rows that are in Kafka and may be settled. */
+/** Returns the rows that are in Kafka. */
 const setAside = (
   flights: readonly Flight[],
   late: readonly Flight[],
   { epoch, deps }: Pick<Turn, "epoch" | "deps">,
 ): readonly PendingRow[] => {
   const { shard } = epoch.lease;
-  const acked = flights.flatMap((one) => (late.includes(one) ? ackedOf(one) : one.rows));
-  const isAcked = new Set(acked);
   for (const flight of late) {
     const { topic } = flight;
     deps.log.warn({ shard, topic }, "a topic is not acknowledged in time; it is set aside");
-    epoch.stuck.add({ ...flight, rows: flight.rows.filter((row) => !isAcked.has(row)) });
+    epoch.stuck.add(flight);
   }
-  return acked;
+  return flights.filter((one) => !late.includes(one)).flatMap((one) => one.rows);
 };
 
 const hasRoom = (late: readonly Flight[], { stuck }: Epoch, bytesMax: number): boolean => {
@@ -119,16 +116,6 @@ const lateOf = async (flights: readonly Flight[], ms: number): Promise<Flight[]>
   await Promise.race([all, over]);
   timer.abort();
   return [...late];
-};
-
-/** What may be settled of a late flight: acknowledged, and nothing before it of its key is not. */
-const ackedOf = ({ rows, delivery }: Flight): PendingRow[] => {
-  const waiting = new Set<string>();
-  return rows.filter((row, index) => {
-    const name = keyName(row.topic, row.key);
-    if (!delivery.isAcked(index)) waiting.add(name);
-    return !waiting.has(name);
-  });
 };
 
 /**

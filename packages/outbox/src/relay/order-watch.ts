@@ -5,7 +5,6 @@
  * It changes nothing; what it finds is counted, logged and shown.
  */
 
-import { keyName } from "./block.ts";
 import type { PendingRow } from "./read.ts";
 
 export type OrderFinding = Readonly<{
@@ -23,22 +22,27 @@ type Last = { id: number; sequence: number | undefined };
 
 export const createOrderWatch = ({ keysMax }: Readonly<{ keysMax: number }>): OrderWatch => {
   // Two generations instead of a list by age: a key that is met again stays, at no cost per row.
-  let young = new Map<string, Last>();
-  let old = new Map<string, Last>();
+  let young = new Map<string, Map<string, Last>>();
+  let old = young;
+  let youngSize = 0;
 
-  const lastOf = (name: string): Last | undefined => {
-    const found = young.get(name);
+  const lastOf = (topic: string, key: string): Last | undefined => {
+    const found = young.get(topic)?.get(key);
     if (found) return found;
-    const older = old.get(name);
-    if (older) keep(name, older);
+    const older = old.get(topic)?.get(key);
+    if (older) keep(topic, key, older);
     return older;
   };
-  const keep = (name: string, last: Last): void => {
-    if (young.size >= keysMax / 2) {
+  const keep = (topic: string, key: string, last: Last): void => {
+    if (youngSize >= keysMax / 2) {
       old = young;
       young = new Map();
+      youngSize = 0;
     }
-    young.set(name, last);
+    const keys = young.get(topic) ?? new Map<string, Last>();
+    keys.set(key, last);
+    young.set(topic, keys);
+    youngSize += 1;
   };
 
   const kindOf = (row: PendingRow, sequence: number | undefined, last: Last) => {
@@ -51,15 +55,15 @@ export const createOrderWatch = ({ keysMax }: Readonly<{ keysMax: number }>): Or
   const note = (rows: readonly PendingRow[]): OrderFinding[] => {
     const findings: OrderFinding[] = [];
     for (const row of rows) {
-      const name = keyName(row.topic, row.key);
+      const key = row.key.toString("latin1");
       const sequence = row.sequence === null ? undefined : Number(row.sequence);
-      const last = lastOf(name);
+      const last = lastOf(row.topic, key);
       if (!last) {
-        keep(name, { id: row.id, sequence });
+        keep(row.topic, key, { id: row.id, sequence });
         continue;
       }
       const kind = kindOf(row, sequence, last);
-      if (kind) findings.push({ kind, eventId: String(row.eventId), topic: row.topic });
+      if (kind) findings.push({ kind, eventId: row.eventId, topic: row.topic });
       last.id = Math.max(last.id, row.id);
       last.sequence = sequence;
     }

@@ -78,7 +78,7 @@ const buryRow = async (row: PendingRow, cause: Cause, { epoch, deps }: Turn): Pr
   assertCount(lease, 1, await store.bury(lease, { row, cause, policy }));
   for (const [name, block] of await store.readBlocks(lease)) blocks.set(name, block);
   floor.reset();
-  const fields = { shard: lease.shard, topic: row.topic, eventId: String(row.eventId), policy };
+  const fields = { shard: lease.shard, topic: row.topic, eventId: row.eventId, policy };
   log.error({ ...fields, code: cause.code }, "an event is refused for good; it is a dead letter");
   events.onBuried?.(lease.shard, cause.code);
   trial.left = 0;

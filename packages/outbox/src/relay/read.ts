@@ -8,12 +8,12 @@ import type { Lease } from "./lease.ts";
 /** A row as the relay reads it. Byte strings are slices of what was received. */
 export type PendingRow = Readonly<{
   id: number;
-  /** A UUID's text. */
-  eventId: Buffer;
+  /** A UUID. */
+  eventId: string;
   type: string | null;
   version: number | null;
-  /** A bigint's text. */
-  sequence: Buffer | null;
+  /** A bigint as text. */
+  sequence: string | null;
   topic: string;
   key: Buffer;
   /** JSON: an object of texts. */
@@ -42,10 +42,10 @@ const columns = [
 
 const rowOf = (fields: Fields): PendingRow => ({
   id: fields.int8(),
-  eventId: fields.bytes(),
+  eventId: fields.text(),
   type: fields.textOrNull(),
   version: fields.int4OrNull(),
-  sequence: fields.bytesOrNull(),
+  sequence: fields.textOrNull(),
   topic: fields.text(),
   key: fields.bytes(),
   headers: fields.text(),

@@ -59,6 +59,7 @@ export const createWaker = (
     isPolling = true;
     for (let pollMs = pollMinMs; waiting.size > 0; pollMs = Math.min(pollMs * 2, pollMaxMs)) {
       await pause.sleep(pollMs);
+      if (waiting.size === 0) break;
       try {
         if (await look()) pollMs = pollMinMs;
       } catch (error) {
