@@ -7,67 +7,29 @@ import { readTopic } from "@outrider/broker";
 import { headerTexts } from "@outrider/event";
 import type { PublishRecord } from "@outrider/event";
 import { createOpenPublisher } from "@outrider/kafka";
-import { connectStore, startRelay } from "@outrider/outbox";
-import type { Relay, RelayDeps, RelaySettings, StoreConnection } from "@outrider/outbox";
-import { connect, connectDatabase } from "@outrider/postgres";
-import type { Database, Sql } from "@outrider/postgres";
-import { createTestDatabase } from "../support/database.ts";
-import type { TestDatabase } from "../support/database.ts";
+import type { RelaySettings } from "@outrider/outbox";
 import { testKafka } from "../support/environment.ts";
 import { countingOn } from "../support/events.ts";
+import type { Counting, RelayScene } from "../support/relay-scene.ts";
+import { createRelayScene, firstsOf, range } from "../support/relay-scene.ts";
 import { silentLog } from "../support/silent-log.ts";
 import { createTopic } from "../support/topics.ts";
 import { until } from "../support/until.ts";
 
 const kafka = testKafka();
 const openPublisher = createOpenPublisher(kafka, silentLog, { clientId: "poison-test" });
-const limits = { leaseTtlMs: 2000, leaseMarginMs: 300, renewMs: 100 };
 /** More than the topic takes, and incompressible. */
 const tooLarge = () => randomBytes(20_000).toString("base64");
 
-let database: TestDatabase;
-let sql: Sql;
-let connection: StoreConnection;
-let db: Database;
-let relays: Relay[];
-let counting: ReturnType<typeof countingOn>;
+let scene: RelayScene;
+let sql: RelayScene["sql"];
+let counting: Counting;
 
-const start = (settings: RelaySettings = {}, deps: Partial<RelayDeps> = {}): Relay => {
-  const relay = startRelay(
-    {
-      store: connection.store,
-      openPublisher,
-      log: silentLog,
-      owner: randomUUID(),
-      name: "test",
-      now: () => new Date(),
-      monotonicMs: () => performance.now(),
-      ...deps,
-    },
-    { ...limits, ...settings },
-  );
-  relays.push(relay);
-  return relay;
-};
-
-const write = (key: string, n: number, text?: string): Promise<void> =>
-  counting.outbox.transact(db, async (_tx, emit) => emit(counting.create(key, n, text)));
-
-const countOf = async (table: string): Promise<number> => {
-  const [row] = await sql.unsafe(`select count(*)::int as count from outrider.${table}`);
-  return row?.count;
-};
-
-const emptied = (table: string, timeoutMs = 20_000) =>
-  until(async () => (await countOf(table)) === 0, { what: `an empty ${table}`, timeoutMs });
-
-/** First appearances: what was acknowledged beside a refused record is published once more. */
-const published = async (key: string): Promise<number[]> => {
-  const all = (await readTopic(kafka, counting.topic))
-    .filter((record) => String(record.key && Buffer.from(record.key)) === key)
-    .map((record) => Number(headerTexts(record.headers).ce_sequence));
-  return [...new Set(all)];
-};
+const write = (key: string, n: number, text?: string) => scene.write(counting, key, n, text);
+const countOf = (table: string) => scene.countOf(table);
+const emptied = (table: string, timeoutMs?: number) => scene.emptied(table, timeoutMs);
+const published = (key: string) => firstsOf(counting.topic, key);
+const start = (settings: RelaySettings = {}) => scene.start({}, settings);
 
 /** As an operator does. */
 const decide = async (verdict: string, replacement?: Readonly<{ id: string; payload: Buffer }>) => {
@@ -78,32 +40,15 @@ const decide = async (verdict: string, replacement?: Readonly<{ id: string; payl
   await sql`notify outrider_shards`;
 };
 
-const range = (from: number, to: number): number[] =>
-  Array.from({ length: to - from + 1 }, (_, index) => from + index);
-
 before(async () => {
-  database = await createTestDatabase();
-  sql = connect({ url: database.url, name: "poison-test", poolMax: 16 });
-  connection = connectStore({ url: database.url, name: "poison-test-relay", poolMax: 16 });
-  db = connectDatabase({ url: database.url, name: "poison-test-writer" });
+  scene = await createRelayScene(openPublisher);
+  sql = scene.sql;
 });
-
-after(async () => {
-  await Promise.all([sql.end(), db.$client.end(), connection.end()]);
-  await database.drop();
-});
-
+after(() => scene.end());
 beforeEach(async () => {
-  relays = [];
   counting = countingOn(await createTopic(3, 10_000));
 });
-
-afterEach(async () => {
-  await Promise.all(relays.map((relay) => relay.stop()));
-  await sql`truncate outrider.outbox, outrider.outbox_held, outrider.blocked,
-    outrider.dead_letters`;
-  await sql`update outrider.shards set crashes = 0, trying = null`;
-});
+afterEach(() => scene.reset());
 
 describe("an event that is refused for good", () => {
   test("is found among others, holds its key, and stops nobody else", async () => {
@@ -242,7 +187,7 @@ test("300,000 rows of one blocked key do not slow the others", { timeout: 120_00
     const startedMs = performance.now();
     // In the same shard, since it is the same key of another topic.
     const other = countingOn(await createTopic(1));
-    await other.outbox.transact(db, async (_tx, emit) => emit(other.create("bad", n)));
+    await scene.write(other, "bad", n);
     const isThere = async () => (await readTopic(kafka, other.topic)).length === 1;
     await until(isThere, { what: "the other event", timeoutMs: 60_000 });
     waits.push(performance.now() - startedMs);
@@ -260,31 +205,28 @@ describe("an event that kills its process", () => {
   const startMortal = (settings: RelaySettings) => {
     const dead = Promise.withResolvers<void>();
     let isDead = false;
-    const { store } = connection;
     const mortal = Object.fromEntries(
-      Object.entries(store).map(([name, act]) => [
+      Object.entries(scene.store).map(([name, act]) => [
         name,
         async (...args: never[]) => {
           if (isDead) throw new Killed("dead");
           return (act as (...rest: never[]) => unknown)(...args);
         },
       ]),
-    ) as typeof store;
-    start(settings, {
-      store: mortal,
-      openPublisher: async (shard) => {
-        const publisher = await openPublisher(shard);
-        const publish = (batch: readonly PublishRecord[]) => {
-          if (batch.some((record) => String(record.value).includes("killer"))) {
-            isDead = true;
-            dead.resolve();
-          }
-          if (isDead) throw new Killed("dead");
-          return publisher.publish(batch);
-        };
-        return { ...publisher, publish };
-      },
-    });
+    ) as typeof scene.store;
+    const mortalPublisher = async (shard: number) => {
+      const publisher = await openPublisher(shard);
+      const publish = (batch: readonly PublishRecord[]) => {
+        if (batch.some((record) => String(record.value).includes("killer"))) {
+          isDead = true;
+          dead.resolve();
+        }
+        if (isDead) throw new Killed("dead");
+        return publisher.publish(batch);
+      };
+      return { ...publisher, publish };
+    };
+    scene.start({ store: mortal, openPublisher: mortalPublisher }, settings);
     return dead.promise;
   };
 

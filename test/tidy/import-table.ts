@@ -66,7 +66,14 @@ export const importTable: Readonly<Record<string, Allowed>> = {
   },
   test: {
     own: ["broker", "event", "http", "inbox", "kafka", "outbox", "postgres", "runtime", "stack"],
-    npm: ["@confluentinc/kafka-javascript", "drizzle-orm", "fast-check", "postgres", "valibot"],
+    npm: [
+      "@confluentinc/kafka-javascript",
+      "@platformatic/kafka",
+      "drizzle-orm",
+      "fast-check",
+      "postgres",
+      "valibot",
+    ],
   },
 };
 

@@ -127,6 +127,9 @@ export const serverProperties = (dataDir: string, ports: KafkaPorts): string => 
     "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
     "log.dirs": join(dataDir, "log"),
     "auto.create.topics.enable": "false",
+    // Whoever sets an access rule sees it obeyed; without one everything is allowed.
+    "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+    "allow.everyone.if.no.acl.found": "true",
     "group.initial.rebalance.delay.ms": "0",
     // A worker that was killed is missed after 6 s instead of 45, and joins are quick.
     "group.consumer.min.session.timeout.ms": "6000",
