@@ -201,7 +201,7 @@ export const describePublisher = (name: string, subject: PublisherSubject): void
       );
     });
 
-    test("UNKNOWN_TOPIC: a topic that the cluster does not have is refused as a whole", async () => {
+    test("UNKNOWN_TOPIC: one that the cluster does not have is refused as a whole", async () => {
       const publisher = await open();
       const delivery = publisher.publish([recordOf("no-such-topic", "k", 1)]);
       const error = await delivery.done.catch((reason: unknown) => reason);

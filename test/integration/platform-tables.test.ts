@@ -132,8 +132,9 @@ describe("the tables", () => {
   });
 
   test("there are eight shards of the first layout, owned by nobody", async () => {
-    const rows =
-      await sql`select shard, layout, owner, epoch, deadline, crashes, trying from outrider.shards order by shard`;
+    const rows = await sql`
+      select shard, layout, owner, epoch, deadline, crashes, trying
+      from outrider.shards order by shard`;
     expect(rows.map((row) => ({ ...row }))).toEqual(
       Array.from({ length: 8 }, (_, shard) => ({
         shard,

@@ -1,4 +1,4 @@
-/** Events that Kafka refuses for good: found, buried, their key held, and released. Runs on Node. */
+/** Events that Kafka refuses for good: found, buried, their key held, and released. */
 
 import assert from "node:assert/strict";
 import { randomBytes, randomUUID } from "node:crypto";
@@ -201,7 +201,7 @@ test("300,000 rows of one blocked key do not slow the others", { timeout: 120_00
 describe("an event that kills its process", () => {
   class Killed extends Error {}
 
-  /** A process that dies in the middle of a publish: nothing runs after it, no lease is returned. */
+  /** A process that dies in a publish: nothing runs after it, and no lease is returned. */
   const startMortal = (settings: RelaySettings) => {
     const dead = Promise.withResolvers<void>();
     let isDead = false;

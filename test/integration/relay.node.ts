@@ -243,9 +243,9 @@ describe("shards have one owner at a time", () => {
     await evenly(...both);
     await Promise.all(both.map(openAll));
     const epochs = () => sql`select shard, owner, epoch from outrider.shards order by shard`;
-    const before = await epochs();
+    const settled = await epochs();
     await delay(5 * limits.renewMs);
-    assert.deepEqual(await epochs(), before);
+    assert.deepEqual(await epochs(), settled);
   });
 
   test("a relay that cannot reach Kafka takes no shard from one that can", async () => {

@@ -24,7 +24,7 @@ export type RelayScene = Readonly<{
   /** With short leases; stopped by `reset`. */
   start(deps?: Partial<RelayDeps>, settings?: RelaySettings): Relay;
   /** One transaction. */
-  write(counting: Counting, key: string, n: number, text?: string): Promise<void>;
+  write(counting: Counting, ...event: Parameters<Counting["create"]>): Promise<void>;
   countOf(table: string): Promise<number>;
   emptied(table: string, timeoutMs?: number): Promise<void>;
   /** Stops the relays and empties the tables. */
@@ -73,8 +73,8 @@ export const createRelayScene = async (
       relays.push(relay);
       return relay;
     },
-    write: ({ outbox, create }, key, n, text) =>
-      outbox.transact(db, async (_tx, emit) => emit(create(key, n, text))),
+    write: ({ outbox, create }, ...event) =>
+      outbox.transact(db, async (_tx, emit) => emit(create(...event))),
     countOf,
     emptied: async (table, timeoutMs = 20_000) => {
       const isEmpty = async () => (await countOf(table)) === 0;

@@ -6,10 +6,14 @@ import { isFault } from "@outrider/event";
 import type { Profile } from "@outrider/event";
 import { settingsOrExit } from "@outrider/runtime";
 import { describeHost } from "@outrider/stack";
-import { Command, Option } from "commander";
+import { Argument, Command, InvalidArgumentError, Option } from "commander";
 import { check } from "./check.ts";
+import { deadDiscard, deadList, deadRelease, deadShow } from "./dead.ts";
+import type { DecideOptions, ListOptions } from "./dead.ts";
 import { dev } from "./dev.ts";
 import { migrate } from "./migrate.ts";
+import { relayGuard, relayRelayout } from "./relay-layout.ts";
+import { relayStatus } from "./relay-status.ts";
 import { createReporter } from "./reporter.ts";
 import { cliSettings } from "./settings.ts";
 import { abortOnStop } from "./stop-signal.ts";
@@ -55,7 +59,85 @@ export const main = async (root: string): Promise<void> => {
     .addOption(profile)
     .action((options: { profile: Profile }) => finish(topics(context(root), "apply", options)));
 
+  addRelay(program, root);
+  addDead(program, root);
   await program.parseAsync();
+};
+
+const integer =
+  (from: number, to: number) =>
+  (text: string): number => {
+    const value = Number(text);
+    if (Number.isInteger(value) && value >= from && value <= to) return value;
+    throw new InvalidArgumentError(`It is a whole number from ${from} to ${to}.`);
+  };
+
+const idMax = Number.MAX_SAFE_INTEGER;
+
+const addRelay = (program: Command, root: string): void => {
+  const relay = program.command("relay").description("the daemon that publishes the outbox");
+  relay
+    .command("status")
+    .description("shards, owners, backlog, blocked keys; exit code 3 when a human is needed")
+    .option("--json", "for machines; with --watch a line for each look")
+    .option("--watch", "look again and again until stopped")
+    .option("--interval <seconds>", "between two looks", integer(1, 3600), 2)
+    .action(({ json = false, watch = false, interval }: Flags & { interval: number }) =>
+      finish(relayStatus(context(root), { json, watch, intervalS: interval })),
+    );
+  relay
+    .command("relayout")
+    .description("another number of shards, while relays and writers run")
+    .requiredOption("--shards <number>", "a power of two up to 256", integer(1, 256))
+    .action(({ shards }: { shards: number }) => finish(relayRelayout(context(root), shards)));
+  relay
+    .command("guard")
+    .description("one writer of a key at a time, for writers that do not lock their rows")
+    .addArgument(new Argument("<wish>").choices(["on", "off", "status"]))
+    .action((wish: "on" | "off" | "status") => finish(relayGuard(context(root), wish)));
+};
+
+type Flags = { json?: boolean; watch?: boolean };
+
+const addDead = (program: Command, root: string): void => {
+  const dead = program.command("dead").description("events that were given up");
+  const states = new Option("--state <state>").choices(["open", "redriven", "discarded", "all"]);
+  dead
+    .command("list")
+    .description("the newest first")
+    .addOption(states.default("open"))
+    .option("--topic <name>")
+    .option("--limit <number>", "at most so many", integer(1, 10_000), 50)
+    .option("--before <id>", "only older ones than this letter", integer(1, idMax))
+    .option("--json", "for machines")
+    .action(({ json = false, ...options }: Omit<ListOptions, "json"> & Flags) =>
+      finish(deadList(context(root), { ...options, json })),
+    );
+  const id = () => new Argument("<id>", "of the letter").argParser(integer(1, idMax));
+  dead
+    .command("show")
+    .description("everything about one letter")
+    .addArgument(id())
+    .option("--json", "for machines, with the payload in base64")
+    .action((letter: number, { json = false }: Flags) =>
+      finish(deadShow(context(root), { id: letter, json })),
+    );
+  const decision = (name: string, description: string) =>
+    dead
+      .command(name)
+      .description(description)
+      .addArgument(id())
+      .requiredOption("--reason <text>", "kept with the letter")
+      .option("--by <name>", "who decides; the user of this machine otherwise");
+  decision("release", "publish the event after all, then what waits behind it")
+    .option("--payload <file>", "publish this in its place, as a new event")
+    .action((letter: number, options: Omit<DecideOptions, "id">) =>
+      finish(deadRelease(context(root), { ...options, id: letter })),
+    );
+  decision("discard", "leave the event out for good and publish what waits behind it").action(
+    (letter: number, options: Omit<DecideOptions, "id">) =>
+      finish(deadDiscard(context(root), { ...options, id: letter })),
+  );
 };
 
 /** What a verb may use of the world. */

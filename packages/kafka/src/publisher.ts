@@ -8,13 +8,14 @@ import { setTimeout as delay } from "node:timers/promises";
 import kafka from "@confluentinc/kafka-javascript";
 import type { LibrdKafkaError, MessageHeader } from "@confluentinc/kafka-javascript";
 import { fault } from "@outrider/event";
-import type { Delivery, Fault, KafkaConnection, Log, OpenPublisher } from "@outrider/event";
-import type { Publisher, PublishRecord, Refusal } from "@outrider/event";
+import type { Delivery, KafkaConnection, Log, OpenPublisher, Publisher } from "@outrider/event";
+import type { PublishRecord } from "@outrider/event";
 import { clientConfig, logEvent } from "./client-config.ts";
 import { refusalOf } from "./delivery-report.ts";
-import type { DeliveryError, DeliveryReport } from "./delivery-report.ts";
+import type { DeliveryReport } from "./delivery-report.ts";
+import { createFlights } from "./flights.ts";
+import type { Flight } from "./flights.ts";
 import { createOpenings } from "./openings.ts";
-import { reasonOf, scopeOf } from "./refusal.ts";
 
 export type PublisherSettings = Readonly<{
   clientId: string;
@@ -78,73 +79,27 @@ export const createOpenPublisher = (
 type Client = InstanceType<typeof Producer>;
 type Limits = Required<Omit<PublisherSettings, "clientId">>;
 
-/** A delivery in flight. One topic has one that is being sent, so reports are told by topic. */
-type Flight = {
-  readonly topic: string;
-  readonly records: readonly PublishRecord[];
-  readonly done: Promise<void>;
-  missing: number;
-  isRefused: boolean;
-  /** Somebody waits for the first ones. */
-  onAck?: () => void;
-  resolve(): void;
-  reject(error: Fault): void;
-};
-
-const createFlight = (records: readonly PublishRecord[]): Flight => {
-  const { promise: done, resolve, reject } = Promise.withResolvers<void>();
-  // It may fail before anybody waits for it.
-  done.catch(() => {});
-  const topic = records[0]?.topic ?? "";
-  return { topic, records, done, missing: records.length, isRefused: false, resolve, reject };
-};
-
 const createPublisher = (producer: Client, limits: Limits): Publisher => {
   const openings = createOpenings((topic) => countPartitions(producer, topic, limits));
-  /** By topic. */
-  const flights = new Map<string, Flight>();
-  let failure: Fault | undefined;
-
-  const end = (error: Fault): void => {
-    failure ??= error;
-    for (const flight of flights.values()) flight.reject(failure);
-    flights.clear();
-  };
-
-  const refuse = (error: DeliveryError, topic?: string): void => {
-    if (failure) return;
-    const flight = topic === undefined ? undefined : flights.get(topic);
-    if (flight) flight.isRefused = true;
-    const reason = reasonOf(error.code);
-    const what = topic === undefined ? "this producer" : `a record of ${topic}`;
-    const details = { scope: scopeOf(error.code), reason, topic } satisfies Refusal;
-    const message = `Kafka refused ${what}: ${reason}, ${error.message}`;
-    end(fault("publish_failed", message, { details, cause: error }));
-  };
+  const flights = createFlights();
 
   producer.on("delivery-report", (error: LibrdKafkaError | null, report: DeliveryReport) => {
     const refusal = refusalOf(error, report);
-    if (refusal) return refuse(refusal, report.topic);
-    const flight = flights.get(report.topic ?? "");
-    if (!flight) return;
-    flight.missing -= 1;
-    flight.onAck?.();
-    if (flight.missing > 0) return;
-    flights.delete(flight.topic);
-    flight.resolve();
+    if (refusal) flights.refuse(refusal, report.topic);
+    else flights.acknowledge(report.topic ?? "");
   });
   producer.on("event.error", (error: LibrdKafkaError) => {
     // Others, such as a lost connection, are librdkafka's to mend. A refused record has its own
     // report, which says more than the fatal error that gapless mode makes of it.
-    if (isFatal(error)) refuse(error);
+    if (isFatal(error)) flights.refuse(error);
   });
 
   const enqueue = async ({ topic, records }: Flight, indexes: Iterable<number>): Promise<void> => {
     for (const index of indexes) {
       const record = records[index] as PublishRecord;
       let error: LibrdKafkaError | undefined;
-      while (!failure && (error = tryProduce(producer, record))) {
-        if (error.code !== CODES.ERRORS.ERR__QUEUE_FULL) return refuse(error, topic);
+      while (!flights.failure() && (error = tryProduce(producer, record))) {
+        if (error.code !== CODES.ERRORS.ERR__QUEUE_FULL) return flights.refuse(error, topic);
         await delay(limits.queueFullRetryMs);
       }
     }
@@ -177,19 +132,13 @@ const createPublisher = (producer: Client, limits: Limits): Publisher => {
   };
 
   const publish = (records: readonly PublishRecord[]): Delivery => {
-    const flight = createFlight(records);
-    if (flights.has(flight.topic)) throw fault("internal", "A topic has one delivery in flight");
-    if (failure) flight.reject(failure);
-    else if (records.length === 0) flight.resolve();
-    else {
-      flights.set(flight.topic, flight);
-      void send(flight);
-    }
+    const flight = flights.begin(records);
+    if (records.length > 0 && !flights.failure()) void send(flight);
     return { done: flight.done, isRefused: () => flight.isRefused };
   };
 
   const shut = (): Promise<void> => {
-    end(fault("publish_failed", "The publisher was closed"));
+    flights.end(fault("publish_failed", "The publisher was closed"));
     return disconnect(producer, limits.closeTimeoutMs);
   };
 

@@ -1,8 +1,17 @@
 export { readBacklog } from "./operate/backlog.ts";
 export type { Backlog } from "./operate/backlog.ts";
+export { discardDeadLetter, listDeadLetters, readDeadLetter } from "./operate/dead-letters.ts";
+export { releaseDeadLetter } from "./operate/dead-letters.ts";
+export type { Letter, LetterFilter, LetterState, LetterSummary } from "./operate/dead-letters.ts";
+export { isGuardOn, setGuard } from "./operate/guard.ts";
+export { relayout } from "./operate/relayout.ts";
+export type { Layout, RelayoutOptions } from "./operate/relayout.ts";
+export { countMax, readOutboxStatus } from "./operate/status.ts";
+export type { Holder, OutboxStatus, ShardStatus } from "./operate/status.ts";
 export { createOutbox } from "./outbox.ts";
 export type { Outbox, OutboxSettings, Work } from "./outbox.ts";
 export { startRelay } from "./relay/relay.ts";
 export type { Relay, RelayDeps, RelaySettings, RelayState } from "./relay/relay.ts";
+export type { OrderFinding } from "./relay/order-watch.ts";
 export { connectStore, createStore } from "./relay/store.ts";
 export type { Store, StoreConnection } from "./relay/store.ts";

@@ -1,4 +1,4 @@
-/** Giving an event up: a dead letter, and a block for its key unless the topic's policy is `skip`. */
+/** Giving an event up: a dead letter, and a block for its key unless the policy is `skip`. */
 
 import type { Sql } from "@outrider/postgres";
 import type { Lease } from "./lease.ts";

@@ -9,11 +9,9 @@ import type { Sql } from "@outrider/postgres";
 
 /** The fields of one row, taken in their order. Those called `...OrNull` may be NULL. */
 export type Fields = Readonly<{
-  int2(): number;
   int4OrNull(): number | null;
   /** As a number: ids and milliseconds stay below 2^53. */
   int8(): number;
-  int8OrNull(): number | null;
   bytes(): Buffer;
   bytesOrNull(): Buffer | null;
   text(): string;
@@ -92,17 +90,7 @@ export const createCursor = () => {
     at += 4;
     return true;
   };
-  const required = <V>(value: V | null): V => {
-    if (value === null) throw fault("internal", "A required field is NULL");
-    return value;
-  };
-
   const fields: Fields = {
-    int2: () => {
-      const value = buffer.readInt16BE(present(2));
-      at += 2;
-      return value;
-    },
     int4OrNull: () => {
       if (isNull()) return null;
       const value = buffer.readInt32BE(present(4));
@@ -114,7 +102,6 @@ export const createCursor = () => {
       at += 8;
       return value;
     },
-    int8OrNull: () => (isNull() ? null : fields.int8()),
     bytes: () => required(bytesOrNull()),
     bytesOrNull,
     text: () => required(textOrNull()),
@@ -136,6 +123,11 @@ export const createCursor = () => {
       return count !== trailer;
     },
   };
+};
+
+const required = <V>(value: V | null): V => {
+  if (value === null) throw fault("internal", "A required field is NULL");
+  return value;
 };
 
 /** A whole number as SQL. */

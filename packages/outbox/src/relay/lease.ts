@@ -46,7 +46,8 @@ export const claimShard = async (
         else least(crashes + 1, 1000) end
     where shard = ${shard}
       and (owner is null or owner = ${owner} or deadline < clock_timestamp())
-    returning epoch, layout, extract(epoch from pg_postmaster_start_time())::text as incarnation, crashes, trying`;
+    returning epoch, layout, crashes, trying,
+      extract(epoch from pg_postmaster_start_time())::text as incarnation`;
   return row && { ...row, shard, owner, trying: row.trying === null ? null : Number(row.trying) };
 };
 

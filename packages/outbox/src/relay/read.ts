@@ -37,7 +37,8 @@ export type ReadLimits = Readonly<{
 const columns = [
   ...["id", "event_id::text", "type", "version", "sequence::text", "topic", "key"],
   ...["headers::text", "payload"],
-  "case when isfinite(created_at) then floor(extract(epoch from created_at) * 1000)::bigint else 0 end",
+  `case when isfinite(created_at)
+    then floor(extract(epoch from created_at) * 1000)::bigint else 0 end`,
 ].join(", ");
 
 const rowOf = (fields: Fields): PendingRow => ({

@@ -8,17 +8,15 @@
 
 import type { Backoff, Log, OpenPublisher } from "@outrider/event";
 import type { RelayEvents } from "./epoch.ts";
-import { planShare } from "./fair-share.ts";
 import { createDecided, createFloor } from "./floor.ts";
 import type { CreateFloor } from "./floor.ts";
 import { shardsChannel } from "./lease.ts";
-import type { Lease } from "./lease.ts";
-import type { Overview } from "./membership.ts";
-import { startShardLoop } from "./shard-loop.ts";
+import { createLoops } from "./loops.ts";
 import type { ShardLoop } from "./shard-loop.ts";
 import { createStats } from "./stats.ts";
 import type { Store } from "./store.ts";
-import { createPause, createWaker } from "./waker.ts";
+import { createTurns, listen, startTicking } from "./ticking.ts";
+import { createWaker } from "./waker.ts";
 import { hintChannel } from "../hint.ts";
 
 export type RelaySettings = Readonly<{
@@ -103,7 +101,6 @@ export type Relay = Readonly<{
 export const startRelay = (deps: RelayDeps, settings: RelaySettings = {}): Relay => {
   const { store, log, owner, monotonicMs } = deps;
   const { skipTopics, ...limits } = { ...defaults, ...settings };
-  const loops = new Map<number, ShardLoop>();
   const stats = createStats(deps);
   const decided = createDecided(store);
   const startedAt = deps.now();
@@ -115,7 +112,7 @@ export const startRelay = (deps: RelayDeps, settings: RelaySettings = {}): Relay
     { ...store, owner, log, onLost: (lease) => loops.get(lease.shard)?.lose(lease) },
     limits,
   );
-  const shardDeps = {
+  const loops = createLoops({
     ...deps,
     waker,
     decided,
@@ -124,33 +121,15 @@ export const startRelay = (deps: RelayDeps, settings: RelaySettings = {}): Relay
     alone: createTurns(),
     claim: { owner, ttlMs: limits.leaseTtlMs },
     limits: { ...limits, skipTopics: new Set(skipTopics) },
-  };
-
-  const startLoop = (shard: number): void => {
-    const loop = startShardLoop(shard, shardDeps);
-    loops.set(shard, loop);
-    void loop.ended.then(() => loops.delete(shard));
-  };
+  });
 
   const renew = async (): Promise<void> => {
     const sentMs = monotonicMs();
-    const leases = [...loops.values()].flatMap((loop) => loop.lease() ?? []);
+    const leases = loops.leases();
     const member = { owner, name: deps.name, startedAt, ttlMs: limits.leaseTtlMs };
     const kept = await store.beat({ ...member, stats: stats.counts() }, leases);
-    const answer = (lease: Lease) => {
-      const loop = loops.get(lease.shard);
-      if (kept.has(lease.shard)) loop?.confirm(lease, sentMs);
-      else loop?.lose(lease);
-    };
-    leases.forEach(answer);
+    loops.answer(leases, kept, sentMs);
     renewedMs = monotonicMs();
-  };
-
-  const share = ({ members, shards }: Overview): void => {
-    const { take, give } = planShare(owner, members, shards);
-    for (const shard of give) loops.get(shard)?.stop();
-    for (const shard of take) if (!loops.has(shard)) startLoop(shard);
-    for (const one of shards) if (one.isReleasing) loops.get(one.shard)?.reload();
   };
 
   /** Returns when to come again, milliseconds. */
@@ -162,7 +141,7 @@ export const startRelay = (deps: RelayDeps, settings: RelaySettings = {}): Relay
       }
       await renew();
       const overview = await store.readOverview(owner);
-      if (!isStopping) share(overview);
+      if (!isStopping) loops.share(overview);
       await decided.look();
       // A shard whose owner has died is taken over when its lease ends, not a turn later.
       return Math.min(limits.renewMs, (overview.nextExpiryMs ?? Infinity) + 5);
@@ -170,10 +149,7 @@ export const startRelay = (deps: RelayDeps, settings: RelaySettings = {}): Relay
       log.warn({ err: error }, "the leases could not be renewed");
       return limits.renewMs;
     } finally {
-      for (const loop of loops.values()) {
-        const lease = loop.lease();
-        if (lease && loop.isOverdue()) loop.lose(lease);
-      }
+      for (const loop of loops.all()) loop.loseIfOverdue();
     }
   };
 
@@ -185,77 +161,38 @@ export const startRelay = (deps: RelayDeps, settings: RelaySettings = {}): Relay
 
   const stop = async (): Promise<void> => {
     isStopping = true;
-    for (const loop of loops.values()) loop.stop();
-    const ended = Promise.all([...loops.values()].map((loop) => loop.ended));
     // Leases are renewed until the last batch is settled.
-    const late = setTimeout(() => {
-      for (const loop of loops.values()) loop.abandon();
-    }, limits.stopMs);
-    await ended;
-    clearTimeout(late);
+    await endLoops(loops.all(), limits.stopMs);
     await ticking.stop();
     await Promise.all(ears.map((end) => end()));
     await store.leave(owner).catch(() => {});
   };
 
-  const state = (): RelayState => {
-    const all = [...loops.values()];
-    return {
-      owned: all.flatMap((loop) => loop.lease()?.shard ?? []),
-      opening: all.filter((loop) => loop.isOpening()).map((loop) => loop.shard),
-      failing: all
-        .map((loop) => ({ shard: loop.shard, error: loop.failure() }))
-        .filter((one) => one.error !== undefined),
-      aside: all
-        .map((loop) => ({ shard: loop.shard, topics: loop.aside() }))
-        .filter((one) => one.topics.length > 0),
-      sinceRenewalMs: monotonicMs() - renewedMs,
-    };
-  };
+  const state = (): RelayState => ({
+    ...stateOf(loops.all()),
+    sinceRenewalMs: monotonicMs() - renewedMs,
+  });
 
   return { state, stop };
 };
 
-/** Hints only make things sooner: without the connection that hears them all goes on. */
-const listen = (
-  store: Store,
-  { channel, onMessage, log }: Readonly<{ channel: string; onMessage(): void; log: Log }>,
-): (() => Promise<void>) => {
-  const listening = store.listen(channel, onMessage).catch((error: unknown) => {
-    log.warn({ err: error, channel }, "hints are not heard; polling goes on");
-    return async () => {};
-  });
-  return async () => {
-    // One that never came about is not waited for.
-    const end = await Promise.race([listening, Promise.resolve(undefined)]);
-    await end?.().catch(() => {});
-  };
-};
+const stateOf = (loops: readonly ShardLoop[]): Omit<RelayState, "sinceRenewalMs"> => ({
+  owned: loops.flatMap((loop) => loop.lease()?.shard ?? []),
+  opening: loops.filter((loop) => loop.isOpening()).map((loop) => loop.shard),
+  failing: loops
+    .map((loop) => ({ shard: loop.shard, error: loop.failure() }))
+    .filter((one) => one.error !== undefined),
+  aside: loops
+    .map((loop) => ({ shard: loop.shard, topics: loop.aside() }))
+    .filter((one) => one.topics.length > 0),
+});
 
-/** Runs `act` at once and then after as long as it says, or sooner, never twice at a time. */
-const startTicking = (act: () => Promise<number>) => {
-  const pause = createPause();
-  let isOver = false;
-  const run = async (): Promise<void> => {
-    while (!isOver) await pause.sleep(await act());
-  };
-  const ended = run();
-  return {
-    soon: pause.end,
-    stop: (): Promise<void> => {
-      isOver = true;
-      pause.end();
-      return ended;
-    },
-  };
-};
-
-/** Lets callers in one at a time, in the order in which they came. */
-const createTurns = () => {
-  let last: Promise<unknown> = Promise.resolve();
-  return <T>(act: () => Promise<T>): Promise<T> => {
-    const turn = last.then(act, act);
-    last = turn.catch(() => {});
-    return turn;
-  };
+/** Finishes the batches in flight; after `stopMs` they are abandoned and stay in the outbox. */
+const endLoops = async (loops: readonly ShardLoop[], stopMs: number): Promise<void> => {
+  for (const loop of loops) loop.stop();
+  const late = setTimeout(() => {
+    for (const loop of loops) loop.abandon();
+  }, stopMs);
+  await Promise.all(loops.map((loop) => loop.ended));
+  clearTimeout(late);
 };

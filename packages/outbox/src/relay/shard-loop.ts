@@ -46,8 +46,8 @@ export type ShardLoop = Readonly<{
   confirm(lease: Lease, sentMs: number): void;
   /** Gives up the lease, where it is still this one. */
   lose(lease: Lease): void;
-  /** Past the time up to which the lease is known to hold. */
-  isOverdue(): boolean;
+  /** Gives up a lease past the time up to which it is known to hold. */
+  loseIfOverdue(): void;
   /** What the last pass failed with. */
   failure(): unknown;
   /** Topics that are set aside now. */
@@ -72,18 +72,10 @@ export const startShardLoop = (shard: number, deps: ShardDeps): ShardLoop => {
   const memory = createMemory(shard, deps);
   let ownership: Ownership | undefined;
   let failure: unknown;
-  let isStale = false;
+  const stale = { is: false };
 
-  const control: Control = {
-    stopping: stopping.signal,
-    onPass: () => {
-      failure = undefined;
-    },
-    takeStale: () => {
-      const was = isStale;
-      isStale = false;
-      return was;
-    },
+  const onPass = (): void => {
+    failure = undefined;
   };
 
   const keep = async (): Promise<void> => {
@@ -92,7 +84,7 @@ export const startShardLoop = (shard: number, deps: ShardDeps): ShardLoop => {
       try {
         ownership = await own(shard, deps);
         if (!ownership) return;
-        await serve(ownership, { deps, memory, control });
+        await serve(ownership, { deps, memory, stale, onPass, stopping: stopping.signal });
         await store.releaseShard(ownership.lease);
       } catch (error) {
         const scope = learn(error, flightsOf(ownership?.epoch), memory);
@@ -115,6 +107,13 @@ export const startShardLoop = (shard: number, deps: ShardDeps): ShardLoop => {
 
   const abandon = (): void => void ownership?.epoch?.publisher.close();
 
+  const lose = (lost: Ownership): void => {
+    lost.lost = true;
+    waker.wake(shard);
+    // A batch that waits for a broker would otherwise wait on, for nothing.
+    abandon();
+  };
+
   return {
     shard,
     lease: () => ownership?.lease,
@@ -122,18 +121,16 @@ export const startShardLoop = (shard: number, deps: ShardDeps): ShardLoop => {
       if (ownership?.lease === lease) ownership.validUntilMs = validUntil(sentMs, claim, limits);
     },
     lose: (lease) => {
-      if (ownership?.lease !== lease) return;
-      ownership.lost = true;
-      waker.wake(shard);
-      // A batch that waits for a broker would otherwise wait on, for nothing.
-      abandon();
+      if (ownership?.lease === lease) lose(ownership);
     },
-    isOverdue: () => ownership !== undefined && monotonicMs() >= ownership.validUntilMs,
+    loseIfOverdue: () => {
+      if (ownership && monotonicMs() >= ownership.validUntilMs) lose(ownership);
+    },
     failure: () => failure ?? memory.refused.errors()[0]?.error,
     aside: () => [...(ownership?.epoch?.stuck.topics() ?? []), ...memory.refused.topics()],
     isOpening: () => failure === undefined && ownership?.epoch === undefined,
     reload: () => {
-      isStale = true;
+      stale.is = true;
       waker.wake(shard);
     },
     stop: () => {
@@ -144,13 +141,6 @@ export const startShardLoop = (shard: number, deps: ShardDeps): ShardLoop => {
     ended: keep(),
   };
 };
-
-type Control = Readonly<{
-  stopping: AbortSignal;
-  onPass(): void;
-  /** Whether blocks are to be read again; says so once. */
-  takeStale(): boolean;
-}>;
 
 const createMemory = (shard: number, { waker, monotonicMs, limits }: ShardDeps): ShardMemory => ({
   suspicion: createSuspicion(limits.batchMax),
@@ -176,7 +166,14 @@ const assertOwned = ({ lease, lost, validUntilMs }: Ownership, deps: ShardDeps):
   throw fault("lease_lost", `The lease of shard ${lease.shard} is lost`);
 };
 
-type Service = Readonly<{ deps: ShardDeps; memory: ShardMemory; control: Control }>;
+type Service = Readonly<{
+  deps: ShardDeps;
+  memory: ShardMemory;
+  /** Blocks are to be read again. */
+  stale: { is: boolean };
+  stopping: AbortSignal;
+  onPass(): void;
+}>;
 
 const begin = async (ownership: Ownership, { deps, memory }: Service): Promise<Epoch> => {
   const { lease } = ownership;
@@ -202,18 +199,21 @@ const begin = async (ownership: Ownership, { deps, memory }: Service): Promise<E
 };
 
 const serve = async (ownership: Ownership, service: Service): Promise<void> => {
-  const { deps, memory, control } = service;
+  const { deps, memory, stale, stopping } = service;
   const epoch = await begin(ownership, service);
   const turn: Turn = { epoch, deps, memory };
   try {
     await loadBlocks(turn);
-    while (!control.stopping.aborted) {
+    while (!stopping.aborted) {
       epoch.assertOwned();
-      if (control.takeStale()) await loadBlocks(turn);
+      if (stale.is) {
+        stale.is = false;
+        await loadBlocks(turn);
+      }
       await takeBack(turn);
       const met = (await runReleasePasses(turn)) + (await runPass(turn));
-      control.onPass();
-      if (met === 0 && !control.stopping.aborted) await deps.waker.wait(idleOf(turn));
+      service.onPass();
+      if (met === 0 && !stopping.aborted) await deps.waker.wait(idleOf(turn));
     }
   } finally {
     await epoch.publisher.close();

@@ -1,0 +1,29 @@
+/** The database that a command works on. */
+
+import { join } from "node:path";
+import { fault } from "@outrider/event";
+import { connect } from "@outrider/postgres";
+import type { Sql } from "@outrider/postgres";
+import { readStackFile } from "@outrider/stack";
+import type { Context } from "./main.ts";
+
+/** DATABASE_URL, else that of what runs in this folder. Throws `settings_invalid`. */
+const databaseUrlOf = ({ settings, stateRoot }: Context): string => {
+  const running = readStackFile(join(stateRoot, ".outrider"));
+  const url = settings.databaseUrl ?? running?.services.postgres?.url;
+  if (url) return url;
+  const hint = "set it, or start `bun run dev`";
+  throw fault("settings_invalid", `DATABASE_URL says which database to work on; ${hint}.`);
+};
+
+export const withDatabase = async <T>(
+  context: Context,
+  act: (sql: Sql) => Promise<T>,
+): Promise<T> => {
+  const sql = connect({ url: databaseUrlOf(context), name: "outrider-cli", poolMax: 4 });
+  try {
+    return await act(sql);
+  } finally {
+    await sql.end({ timeout: 1 });
+  }
+};
