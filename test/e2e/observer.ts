@@ -11,11 +11,11 @@ import type { CommittedEvent, LogRecord } from "../checker/history.ts";
 
 export const recordCommits = async (sql: Sql): Promise<void> => {
   await sql.unsafe(`
-    create table public.committed_events (id uuid, key text, sequence int);
+    create table public.committed_events (id uuid, key text, sequence int, topic text);
     create function public.record_commit() returns trigger language plpgsql as $$
     begin
       insert into public.committed_events
-      values (new.event_id, convert_from(new.key, 'UTF8'), new.sequence);
+      values (new.event_id, convert_from(new.key, 'UTF8'), new.sequence, new.topic);
       return null;
     end $$;
     create trigger record_commit after insert on outrider.outbox
@@ -23,8 +23,11 @@ export const recordCommits = async (sql: Sql): Promise<void> => {
   `);
 };
 
-export const readCommits = async (sql: Sql): Promise<CommittedEvent[]> => [
-  ...(await sql<CommittedEvent[]>`select id::text, key, sequence from public.committed_events`),
+/** Of all topics, or of one. */
+export const readCommits = async (sql: Sql, topic?: string): Promise<CommittedEvent[]> => [
+  ...(await sql<CommittedEvent[]>`
+    select id::text, key, sequence from public.committed_events
+    where ${topic ?? null}::text is null or topic = ${topic ?? null}`),
 ];
 
 /** Where each partition ends now, by partition number. */
