@@ -315,9 +315,7 @@ const openGapped: OpenPublisher = async () => {
     dr_cb: true,
   });
   await new Promise<void>((resolve, reject) => {
-    producer.connect({ timeout: 3000 }, (error: unknown) =>
-      error ? reject(error) : resolve(),
-    );
+    producer.connect({ timeout: 3000 }, (error: unknown) => (error ? reject(error) : resolve()));
   });
   producer.setPollInBackground(true);
   let isRefused = false;

@@ -71,6 +71,7 @@ export const importTable: Readonly<Record<string, Allowed>> = {
       "@platformatic/kafka",
       "drizzle-orm",
       "fast-check",
+      "hono",
       "postgres",
       "valibot",
     ],

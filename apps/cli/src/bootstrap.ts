@@ -16,8 +16,15 @@ if (installed && process.execve) {
   process.execve(process.execPath, [process.execPath, ...process.argv.slice(1)], process.env);
 }
 
-if (process.argv[2] === "test") {
-  await import(join(root, "test/run.ts"));
+/** Commands that live with the tests. */
+const scripts: Readonly<Record<string, string>> = {
+  test: "test/run.ts",
+  bench: "test/bench/main.ts",
+  chaos: "test/chaos/main.ts",
+};
+const script = scripts[process.argv[2] ?? ""];
+if (script) {
+  await import(join(root, script));
 } else {
   const { main } = await import("./main.ts");
   await main(root);

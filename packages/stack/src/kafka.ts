@@ -20,7 +20,12 @@ import { waitForKafka } from "./kafka-ready.ts";
 import { run } from "./run.ts";
 import type { EmbeddedJob, RunningService } from "./service.ts";
 
-export type KafkaPorts = Readonly<{ broker: number; controller: number }>;
+export type KafkaPorts = Readonly<{
+  broker: number;
+  controller: number;
+  /** Where clients are told to go, when that is not the broker itself, such as a proxy. */
+  advertised?: number;
+}>;
 
 /** Everything that is needed to start one node. */
 export type KafkaNode = Readonly<{
@@ -54,7 +59,12 @@ const logOptions = [
   "-Dorg.slf4j.simpleLogger.log.kafka.server=info",
 ];
 
-export const startKafka = async (job: EmbeddedJob, ports: KafkaPorts): Promise<RunningService> => {
+/** `extraOptions` of the JVM come last, so they win over ours. */
+export const startKafka = async (
+  job: EmbeddedJob,
+  ports: KafkaPorts,
+  extraOptions: readonly string[] = [],
+): Promise<RunningService> => {
   const { host, report, signal, stateDir } = job;
   const step = report.step("kafka");
   try {
@@ -68,7 +78,10 @@ export const startKafka = async (job: EmbeddedJob, ports: KafkaPorts): Promise<R
       dataDir: join(stateDir, "kafka"),
       logFile: join(stateDir, "logs", "kafka.log"),
       ports,
-      jvmOptions: archive ? [`-XX:SharedArchiveFile=${archive}`, "-Xshare:auto"] : [],
+      jvmOptions: [
+        ...(archive ? [`-XX:SharedArchiveFile=${archive}`, "-Xshare:auto"] : []),
+        ...extraOptions,
+      ],
     };
     step.note("starting");
     const child = await startNode(job, node);
@@ -116,13 +129,14 @@ const javaArgs = (node: KafkaNode): readonly string[] => [
 
 export const serverProperties = (dataDir: string, ports: KafkaPorts): string => {
   const broker = `PLAINTEXT://127.0.0.1:${ports.broker}`;
+  const advertised = `PLAINTEXT://127.0.0.1:${ports.advertised ?? ports.broker}`;
   const controller = `CONTROLLER://127.0.0.1:${ports.controller}`;
   const properties = {
     "process.roles": "broker,controller",
     "node.id": "1",
     "controller.quorum.bootstrap.servers": `127.0.0.1:${ports.controller}`,
     listeners: `${broker},${controller}`,
-    "advertised.listeners": `${broker},${controller}`,
+    "advertised.listeners": `${advertised},${controller}`,
     "controller.listener.names": "CONTROLLER",
     "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
     "log.dirs": join(dataDir, "log"),

@@ -34,14 +34,15 @@ export type ReadLimits = Readonly<{
   bytesMax: number;
 }>;
 
-const columns = [
+/** What a read selects, in the order in which `pendingRowOf` takes it. */
+export const pendingColumns = [
   ...["id", "event_id::text", "type", "version", "sequence::text", "topic", "key"],
   ...["headers::text", "payload"],
   `case when isfinite(created_at)
     then floor(extract(epoch from created_at) * 1000)::bigint else 0 end`,
 ].join(", ");
 
-const rowOf = (fields: Fields): PendingRow => ({
+export const pendingRowOf = (fields: Fields): PendingRow => ({
   id: fields.int8(),
   eventId: fields.text(),
   type: fields.textOrNull(),
@@ -63,7 +64,7 @@ const fence = ({ shard, owner, epoch, layout, incarnation }: Lease): string => `
   )`;
 
 const bounded = (source: string, bytesMax: number): string => `
-  select ${columns} from (
+  select ${pendingColumns} from (
     select *, sum(octet_length(payload)) over (
       order by id rows between unbounded preceding and 1 preceding
     ) as bytes_before
@@ -90,7 +91,7 @@ export const readPending = (
       and ${fence(lease)}
     order by id
     limit ${sqlNumber(rowsMax)}`;
-  return readCopy(sql, bounded(source, bytesMax), rowOf);
+  return readCopy(sql, bounded(source, bytesMax), pendingRowOf);
 };
 
 /** The first rows that wait behind a blocked key, in id order, under the same fence. */
@@ -104,7 +105,7 @@ export const readHeld = (
     where block = ${sqlNumber(block)} and ${fence(lease)}
     order by id
     limit ${sqlNumber(rowsMax)}`;
-  return readCopy(sql, bounded(source, bytesMax), rowOf);
+  return readCopy(sql, bounded(source, bytesMax), pendingRowOf);
 };
 
 /** What a look at an idle shard leaves out. */

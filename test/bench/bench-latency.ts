@@ -1,0 +1,82 @@
+/** `bench latency`: from the commit's return to the consumer, at steady rates, and idle cost. */
+
+import { spawn } from "node:child_process";
+import { randomUUID } from "node:crypto";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { applyTopics } from "@outrider/broker";
+import { defineTopic } from "@outrider/event";
+import type { BenchContext } from "./bench-relay.ts";
+import { startBenchRelay } from "./relay-process.ts";
+
+export type Percentiles = Readonly<{ p50: number; p99: number; p999: number; max: number }>;
+
+/** Milliseconds. */
+export type LatencySample = Readonly<{
+  rate: number;
+  events: number;
+  lost: number;
+  /** From the return of COMMIT to the consumer. */
+  sinceCommit: Percentiles;
+  /** From when the event was to be written: nothing is hidden by a writer that waits. */
+  sinceIntended: Percentiles;
+}>;
+
+export type LatencyBench = Readonly<{
+  seconds: number;
+  samples: readonly LatencySample[];
+  /** Of one core, without events. */
+  idleCorePercent: number;
+}>;
+
+const idleS = 15;
+
+export const benchLatency = async (
+  context: BenchContext,
+  { rates, seconds }: Readonly<{ rates: readonly number[]; seconds: number }>,
+): Promise<LatencyBench> => {
+  const { services, folder, url, say } = context;
+  const relay = await startBenchRelay(services, { folder, url, waitReady: true });
+  try {
+    const samples: LatencySample[] = [];
+    for (let round = 1; round <= context.rounds; round += 1) {
+      for (const rate of rates) {
+        const topic = `bench-${randomUUID()}`;
+        const topics = [defineTopic({ name: topic, partitions: 12 })];
+        await applyTopics(services, { topics, profile: "dev" });
+        const sample = await runWriter(context, [topic, rate, seconds]);
+        samples.push(sample);
+        const { p50, p99 } = sample.sinceCommit;
+        say(`  ${rate}/s: p50 ${p50.toFixed(1)} ms, p99 ${p99.toFixed(1)} ms, lost ${sample.lost}`);
+      }
+    }
+    await delay(2000);
+    const before = relay.cpuS();
+    await delay(idleS * 1000);
+    const idleCorePercent = ((relay.cpuS() - before) / idleS) * 100;
+    say(`  idle: ${idleCorePercent.toFixed(2)} % of a core`);
+    return { seconds, samples, idleCorePercent };
+  } finally {
+    await relay.stop();
+  }
+};
+
+const runWriter = async (
+  { services, url }: BenchContext,
+  args: readonly (string | number)[],
+): Promise<LatencySample> => {
+  const file = join(import.meta.dirname, "latency.node-child.ts");
+  const child = spawn(services.nodePath, [file, ...args.map(String)], {
+    env: {
+      ...process.env,
+      DATABASE_URL: url,
+      KAFKA_BOOTSTRAP_SERVERS: services.bootstrapServers,
+    },
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  let output = "";
+  child.stdout.on("data", (chunk) => (output += chunk));
+  const code = await new Promise((resolve) => child.on("close", resolve));
+  if (code !== 0) throw new Error(`the writer ended with ${code}`);
+  return JSON.parse(output.trim().split("\n").at(-1) ?? "") as LatencySample;
+};

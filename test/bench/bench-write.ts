@@ -1,0 +1,117 @@
+/**
+ * `bench write`: transactions with one domain row and one event, from a Hono app on Bun, against
+ * pgbench with the same SQL, or a bare loop over the driver where there is no pgbench.
+ */
+
+import { spawnSync } from "node:child_process";
+import { randomUUID } from "node:crypto";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { createOutbox } from "@outrider/outbox";
+import { connect, connectDatabase, rawSql } from "@outrider/postgres";
+import { Hono } from "hono";
+import { countedOn } from "../support/counted.ts";
+import type { BenchContext } from "./bench-relay.ts";
+import { spreadOf } from "./statistics.ts";
+import type { Spread } from "./statistics.ts";
+
+export type WriteBench = Readonly<{
+  seconds: number;
+  clients: readonly Readonly<{ clients: number; ours: Spread; pgbench: Spread; ratio: Spread }>[];
+}>;
+
+const table = `
+  drop table if exists public.bench_orders;
+  create table public.bench_orders (id uuid primary key, body text not null)`;
+
+/** As `transact` sends it, but with the driver's and the app's work left out. */
+const script = `
+begin;
+insert into public.bench_orders values (gen_random_uuid(), 'an order of some length');
+insert into outrider.outbox (event_id, type, version, sequence, topic, key, headers, payload)
+select gen_random_uuid(), 'test.counted', 1, 1, 'bench', 'key', '{"ce_source":"test"}',
+  '{"key":"key","n":1}';
+commit;
+`;
+
+/** Throws when there is no pgbench. */
+const runPgbench = (url: string, folder: string, load: Load): number => {
+  const file = join(folder, "write.sql");
+  writeFileSync(file, script);
+  const args = ["-n", "-M", "prepared", "-f", file, "-c", String(load.clients), "-j", "2"];
+  const result = spawnSync("pgbench", [...args, "-T", String(load.seconds), url], {
+    encoding: "utf8",
+  });
+  const rate = /tps = ([\d.]+) \(without/.exec(result.stdout ?? "")?.[1];
+  if (!rate)
+    throw new Error("pgbench is needed for this bench: apt-get install postgresql-contrib");
+  return Number(rate);
+};
+
+type Load = Readonly<{ clients: number; seconds: number }>;
+
+const createApp = (url: string, clients: number) => {
+  const db = connectDatabase({ url, name: "bench-app", poolMax: clients });
+  const { catalogue, count } = countedOn("bench");
+  const outbox = createOutbox(catalogue);
+  const app = new Hono().post("/orders", async (c) => {
+    const { body } = await c.req.json<{ body: string }>();
+    const id = randomUUID();
+    await outbox.transact(db, async (tx, emit) => {
+      await rawSql(tx)`insert into public.bench_orders values (${id}, ${body})`;
+      emit(count(id, 1));
+    });
+    return c.json({ id }, 201);
+  });
+  return { app, end: () => db.$client.end() };
+};
+
+/** Requests a second, with so many under way at a time. */
+const runOurs = async (url: string, { clients, seconds }: Load): Promise<number> => {
+  const { app, end } = createApp(url, clients);
+  const body = JSON.stringify({ body: "an order of some length" });
+  const headers = { "content-type": "application/json" };
+  const endMs = performance.now() + seconds * 1000;
+  let done = 0;
+  const client = async (): Promise<void> => {
+    while (performance.now() < endMs) {
+      const answer = await app.request("/orders", { method: "POST", headers, body });
+      if (answer.status !== 201) throw new Error(`answer ${answer.status}`);
+      done += 1;
+    }
+  };
+  const startedMs = performance.now();
+  await Promise.all(Array.from({ length: clients }, client));
+  const rate = (done / (performance.now() - startedMs)) * 1000;
+  await end();
+  return rate;
+};
+
+export const benchWrite = async (
+  { url, folder, rounds, say }: BenchContext,
+  { clients, seconds }: Readonly<{ clients: readonly number[]; seconds: number }>,
+): Promise<WriteBench> => {
+  const sql = connect({ url, name: "bench", poolMax: 1 });
+  const results: WriteBench["clients"][number][] = [];
+  try {
+    await sql.unsafe(table);
+    for (const count of clients) {
+      const ours: number[] = [];
+      const theirs: number[] = [];
+      for (let round = 0; round < rounds; round += 1) {
+        const load = { clients: count, seconds };
+        await sql`truncate outrider.outbox, public.bench_orders`;
+        theirs.push(runPgbench(url, folder, load));
+        await sql`truncate outrider.outbox, public.bench_orders`;
+        ours.push(await runOurs(url, load));
+      }
+      const ratio = spreadOf(ours.map((rate, at) => rate / (theirs[at] ?? NaN)));
+      results.push({ clients: count, ours: spreadOf(ours), pgbench: spreadOf(theirs), ratio });
+      say(`  ${count} clients: ${ratio.median.toFixed(2)} of pgbench`);
+    }
+    await sql`truncate outrider.outbox`;
+  } finally {
+    await sql.end();
+  }
+  return { seconds, clients: results };
+};

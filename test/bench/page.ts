@@ -1,0 +1,119 @@
+/** docs/performance.md: what was measured goes between markers, what was written stays. */
+
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { LatencyBench } from "./bench-latency.ts";
+import type { RelayBench } from "./bench-relay.ts";
+import type { WriteBench } from "./bench-write.ts";
+import { barChart, shown } from "./chart.ts";
+
+const docs = join(import.meta.dirname, "../../docs");
+
+const row = (cells: readonly (string | number)[]): string => `| ${cells.join(" | ")} |`;
+const table = (head: readonly string[], rows: readonly (readonly (string | number)[])[]): string =>
+  [row(head), row(head.map((_, at) => (at === 0 ? "---" : "--:"))), ...rows.map(row)].join("\n");
+
+/** Puts `text` in the place of what the command wrote before. */
+export const replaceSection = (page: string, name: string, text: string): string => {
+  const begin = `<!-- ${name}: written by bun run bench ${name} -->`;
+  const end = `<!-- end of ${name} -->`;
+  const [head, rest] = page.split(begin);
+  const tail = rest?.split(end)[1];
+  if (head === undefined || tail === undefined) throw new Error(`performance.md lacks ${begin}`);
+  return `${head}${begin}\n\n${text}\n\n${end}${tail}`;
+};
+
+const writeSection = (name: string, text: string, charts: Readonly<Record<string, string>>) => {
+  const folder = join(docs, "performance");
+  if (!existsSync(folder)) mkdirSync(folder);
+  for (const [file, svg] of Object.entries(charts)) writeFileSync(join(folder, file), svg);
+  const path = join(docs, "performance.md");
+  writeFileSync(path, replaceSection(readFileSync(path, "utf8"), name, text));
+};
+
+export const writeRelaySection = (bench: RelayBench): void => {
+  const { ways, ratios, events, keys, rounds, checked } = bench;
+  const bars = Object.entries(ways).map(([label, one]) => ({ label, spread: one.eventsPerS }));
+  const perMillion = (value: number) => (value / events) * 1e6;
+  const bad = checked.filter((one) => one.problems.length > 0);
+  const duplicates = checked.reduce((sum, one) => sum + one.duplicates, 0);
+  const text = [
+    `${events.toLocaleString("en-US")} events, ${keys.toLocaleString("en-US")} keys, ${rounds} ` +
+      "rounds, interleaved; medians with minimum and maximum.",
+    table(
+      ["ratio within a round", "median", "min", "max"],
+      Object.entries(ratios).map(([name, { median, min, max }]) => [
+        name,
+        ...[median, min, max].map((value) => value.toFixed(2)),
+      ]),
+    ),
+    "![events a second](performance/relay.svg)",
+    table(
+      [
+        ...["way", "events/s", "client CPU s", "Postgres CPU s", "Kafka CPU s", "WAL MB"],
+        "RSS MiB",
+      ],
+      Object.entries(ways).map(([way, one]) => [
+        way,
+        `${shown(one.eventsPerS.median)} (${shown(one.eventsPerS.min)}-${shown(one.eventsPerS.max)})`,
+        shown(perMillion(one.clientCpuS.median)),
+        shown(perMillion(one.postgresCpuS.median)),
+        shown(perMillion(one.kafkaCpuS.median)),
+        shown(perMillion(one.walBytes.median) / 1e6),
+        one.rssBytes.median > 0 ? Math.round(one.rssBytes.median / 1024 / 1024) : "-",
+      ]),
+    ),
+    "CPU and WAL are for a million events. " +
+      (bad.length === 0
+        ? `The log of every drain was checked: all events there, in order for each key, ${duplicates} duplicates.`
+        : `The check of ${bad.length} drains failed: ${bad[0]?.problems[0]}`),
+  ].join("\n\n");
+  writeSection("relay", text, { "relay.svg": barChart("Drain of a backlog", "events/s", bars) });
+};
+
+export const writeLatencySection = (bench: LatencyBench): void => {
+  const bars = bench.samples.map(({ rate, sinceCommit: { p50, p99 } }) => ({
+    label: `${rate} events/s`,
+    spread: { median: p50, min: p50, max: p99 },
+  }));
+  const ms = (value: number) => value.toFixed(1);
+  const text = [
+    `Milliseconds, ${bench.seconds} s for each rate, one event a transaction, 1,000 keys.`,
+    table(
+      ["events/s", "p50", "p99", "p99.9", "max", "p50 *", "p99 *", "lost"],
+      bench.samples.map(({ rate, sinceCommit, sinceIntended, lost }) => [
+        rate,
+        ...[sinceCommit.p50, sinceCommit.p99, sinceCommit.p999, sinceCommit.max].map(ms),
+        ...[sinceIntended.p50, sinceIntended.p99].map(ms),
+        lost,
+      ]),
+    ),
+    "From the return of the commit to the consumer; with an asterisk from the moment the event was " +
+      "to be written, so that a writer that waits hides nothing.",
+    "![bar: p50, line: to p99](performance/latency.svg)",
+    `An idle relay took ${bench.idleCorePercent.toFixed(2)} % of a core.`,
+  ].join("\n\n");
+  const title = "Commit to consumer: bar p50, line to p99";
+  writeSection("latency", text, { "latency.svg": barChart(title, "ms (p50)", bars) });
+};
+
+export const writeWriteSection = (bench: WriteBench): void => {
+  const bars = bench.clients.flatMap(({ clients, ours, pgbench }) => [
+    { label: `Hono, ${clients} clients`, spread: ours },
+    { label: `pgbench, ${clients} clients`, spread: pgbench },
+  ]);
+  const text = [
+    `Transactions with one domain row and one event, ${bench.seconds} s a round.`,
+    table(
+      ["clients", "ratio", "Hono on Bun, /s", "pgbench, /s"],
+      bench.clients.map(({ clients, ours, pgbench, ratio }) => [
+        clients,
+        `${ratio.median.toFixed(2)} (${ratio.min.toFixed(2)}-${ratio.max.toFixed(2)})`,
+        shown(ours.median),
+        shown(pgbench.median),
+      ]),
+    ),
+    "![transactions a second](performance/write.svg)",
+  ].join("\n\n");
+  writeSection("write", text, { "write.svg": barChart("Transactions", "tx/s", bars) });
+};

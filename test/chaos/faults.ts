@@ -1,0 +1,103 @@
+/** What goes wrong, one function for each kind. Each undoes itself before it resolves. */
+
+import { setTimeout as delay } from "node:timers/promises";
+import type { Sql } from "@outrider/postgres";
+import type { RelayFleet } from "./fleet.ts";
+import type { Services } from "./services.ts";
+
+export type FaultScene = Readonly<{
+  services: Services;
+  fleet: RelayFleet;
+  /** Goes to Postgres directly. */
+  sql: Sql;
+  leaseTtlMs: number;
+  /** How long frozen and silent parts stay so. */
+  longMs: number;
+  random(): number;
+  /** Something that must hold while a fault lasts does not. */
+  onViolation(detail: string): void;
+}>;
+
+export type FaultKind = keyof typeof faults;
+
+const pick = (scene: FaultScene): number => Math.floor(scene.random() * scene.fleet.size);
+
+/** Parts that are away for longer than a lease must show in every relay's readiness. */
+const assertNotReady = async ({ fleet, onViolation }: FaultScene, what: string): Promise<void> => {
+  const ready = await fleet.readyCount();
+  if (ready > 0) onViolation(`L5: ${ready} relays are ready while ${what}`);
+};
+
+export const faults = {
+  "relay killed": (scene: FaultScene) => scene.fleet.kill(pick(scene)),
+  "relay stopped and started": async (scene: FaultScene) => {
+    const { exitCode, durationMs } = await scene.fleet.restart(pick(scene));
+    if (exitCode !== 0 || durationMs > 10_000) {
+      scene.onViolation(`L3: a stop took ${durationMs.toFixed(0)} ms, exit code ${exitCode}`);
+    }
+  },
+  "relay paused beyond its lease": (scene: FaultScene) =>
+    scene.fleet.pause(pick(scene), scene.leaseTtlMs * 1.5),
+  "connections ended by Postgres": async ({ sql }: FaultScene) => {
+    await sql`
+      select pg_terminate_backend(pid) from pg_stat_activity
+      where application_name like 'outrider-%' or application_name = 'bank'`;
+  },
+  "Postgres connections reset": async ({ services }: FaultScene) => services.postgres.proxy.reset(),
+  "Postgres connection reset at COMMIT": async ({ services }: FaultScene) => {
+    services.postgres.proxy.resetAfter(/commit/i);
+    await delay(300);
+  },
+  "Postgres connection reset at a settle": async ({ services }: FaultScene) => {
+    services.postgres.proxy.resetAfter(/delete from outrider\.outbox|\{\d+(,\d+)*\}/);
+    await delay(300);
+  },
+  "Postgres unreachable": async (scene: FaultScene) => {
+    const { proxy } = scene.services.postgres;
+    await proxy.cut();
+    await delay(scene.leaseTtlMs * 1.5);
+    await assertNotReady(scene, "Postgres is unreachable");
+    await proxy.restore();
+  },
+  "Postgres slow": async ({ services }: FaultScene) => {
+    services.postgres.proxy.delay(40);
+    await delay(1500);
+    services.postgres.proxy.delay(0);
+  },
+  "Postgres silent one way": async ({ services, longMs }: FaultScene) => {
+    services.postgres.proxy.silence("from");
+    await delay(Math.min(longMs, 4000));
+    services.postgres.proxy.silence(undefined);
+  },
+  "Postgres killed": ({ services }: FaultScene) => services.postgres.crash(200),
+  "Postgres restarted": ({ services }: FaultScene) => services.postgres.restart(),
+  "Kafka connections reset": async ({ services }: FaultScene) => services.kafka.proxy.reset(),
+  "Kafka connection reset at a produce request": async ({ services }: FaultScene) => {
+    services.kafka.proxy.resetAfter(/test\.counted/);
+    await delay(300);
+  },
+  "Kafka unreachable": async (scene: FaultScene) => {
+    const { proxy } = scene.services.kafka;
+    await proxy.cut();
+    await delay(scene.leaseTtlMs * 1.5);
+    await assertNotReady(scene, "Kafka is unreachable");
+    await proxy.restore();
+  },
+  "Kafka slow": async ({ services }: FaultScene) => {
+    services.kafka.proxy.delay(40);
+    await delay(1500);
+    services.kafka.proxy.delay(0);
+  },
+  "Kafka silent one way": async ({ services, longMs }: FaultScene) => {
+    services.kafka.proxy.silence("from");
+    await delay(Math.min(longMs, 4000));
+    services.kafka.proxy.silence(undefined);
+  },
+  "broker frozen": async ({ services, longMs }: FaultScene) => {
+    services.kafka.signal("SIGSTOP");
+    await delay(longMs);
+    services.kafka.signal("SIGCONT");
+  },
+  "broker killed": ({ services }: FaultScene) => services.kafka.crash(200),
+  "broker restarted": ({ services }: FaultScene) => services.kafka.restart(),
+} as const satisfies Record<string, (scene: FaultScene) => Promise<void>>;

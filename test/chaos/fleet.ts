@@ -1,0 +1,110 @@
+/** The relay processes of a run. */
+
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { choosePort, startChild } from "@outrider/stack";
+import type { Child } from "@outrider/stack";
+
+const root = join(import.meta.dirname, "../..");
+
+export type RelayFleet = Readonly<{
+  size: number;
+  /** SIGKILL, and a new process. */
+  kill(index: number): Promise<void>;
+  /** SIGSTOP, so long, SIGCONT. */
+  pause(index: number, ms: number): Promise<void>;
+  /** SIGTERM, and a new process; how the old one ended. */
+  restart(index: number): Promise<Readonly<{ exitCode: number; durationMs: number }>>;
+  /** How many say that they are ready. */
+  readyCount(): Promise<number>;
+  /** The most memory that a process has had, bytes. */
+  rssMax(): number;
+  stop(): Promise<void>;
+}>;
+
+export type FleetOptions = Readonly<{
+  size: number;
+  nodePath: string;
+  logFolder: string;
+  env: Readonly<Record<string, string | undefined>>;
+}>;
+
+const stopMs = 10_000;
+const sampleMs = 250;
+
+export const startFleet = async (options: FleetOptions): Promise<RelayFleet> => {
+  const { size, nodePath, logFolder, env } = options;
+  const ports = await Promise.all(Array.from({ length: size }, () => choosePort([0])));
+  const spawn = (index: number): Promise<Child> =>
+    startChild({
+      name: `relay-${index}`,
+      command: nodePath,
+      args: [join(root, "apps/relay/src/main.ts")],
+      cwd: root,
+      env: { ...env, PORT: String(ports[index]) },
+      logFile: join(logFolder, `relay-${index}.log`),
+    });
+  const children = await Promise.all(ports.map((_, index) => spawn(index)));
+  let rssMax = 0;
+  const sampling = setInterval(() => {
+    for (const { pid } of children) rssMax = Math.max(rssMax, rssOf(pid));
+  }, sampleMs);
+
+  const replace = async (index: number, end: (child: Child) => Promise<void>): Promise<void> => {
+    const child = children[index] as Child;
+    await end(child);
+    children[index] = await spawn(index);
+  };
+
+  return {
+    size,
+    kill: (index) =>
+      replace(index, async (child) => {
+        process.kill(child.pid, "SIGKILL");
+        await child.exited;
+      }),
+    pause: async (index, ms) => {
+      const { pid } = children[index] as Child;
+      process.kill(pid, "SIGSTOP");
+      await delay(ms);
+      process.kill(pid, "SIGCONT");
+    },
+    restart: async (index) => {
+      const startedMs = performance.now();
+      let ended = { exitCode: 0, durationMs: 0 };
+      await replace(index, async (child) => {
+        await child.stop(stopMs);
+        ended = { exitCode: await child.exited, durationMs: performance.now() - startedMs };
+      });
+      return ended;
+    },
+    readyCount: async () => {
+      const answers = await Promise.all(ports.map((port) => isReady(port)));
+      return answers.filter(Boolean).length;
+    },
+    rssMax: () => rssMax,
+    stop: async () => {
+      clearInterval(sampling);
+      await Promise.all(children.map((child) => child.stop(stopMs)));
+    },
+  };
+};
+
+const isReady = async (port: number): Promise<boolean> => {
+  try {
+    const signal = AbortSignal.timeout(5000);
+    return (await fetch(`http://127.0.0.1:${port}/readyz`, { signal })).ok;
+  } catch {
+    return false;
+  }
+};
+
+const rssOf = (pid: number): number => {
+  try {
+    const status = readFileSync(`/proc/${pid}/status`, "utf8");
+    return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? 0) * 1024;
+  } catch {
+    return 0;
+  }
+};

@@ -1,0 +1,61 @@
+/** Somebody who looks after dead letters while faults go on. */
+
+import { randomUUID } from "node:crypto";
+import { setTimeout as delay } from "node:timers/promises";
+import { discardDeadLetter, listDeadLetters, releaseDeadLetter } from "@outrider/outbox";
+import type { Sql } from "@outrider/postgres";
+
+export type OperatorCounts = { discarded: number; edited: number; retried: number };
+
+export type Operator = Readonly<{
+  counts: OperatorCounts;
+  /** Decides about everything that is open. */
+  finish(): Promise<void>;
+  stop(): Promise<void>;
+}>;
+
+const pauseMs = 700;
+
+export const startOperator = (sql: Sql, random: () => number): Operator => {
+  const counts: OperatorCounts = { discarded: 0, edited: 0, retried: 0 };
+  let isOver = false;
+
+  const decide = async (id: number, mayRetry: boolean): Promise<void> => {
+    const decision = { id, by: "chaos", reason: "a fault test" };
+    const dice = random();
+    if (dice < 0.4) {
+      await discardDeadLetter(sql, decision);
+      counts.discarded += 1;
+    } else if (dice < 0.8 || !mayRetry) {
+      const payload = Buffer.from(JSON.stringify({ edited: true }));
+      await releaseDeadLetter(sql, { ...decision, edit: { eventId: randomUUID(), payload } });
+      counts.edited += 1;
+    } else {
+      // It is too large still, and will be refused again.
+      await releaseDeadLetter(sql, decision);
+      counts.retried += 1;
+    }
+  };
+
+  const turn = async (mayRetry: boolean): Promise<void> => {
+    for (const letter of await listDeadLetters(sql, { state: "open", limit: 100 })) {
+      await decide(letter.id, mayRetry).catch(() => {});
+    }
+  };
+
+  const work = async (): Promise<void> => {
+    while (!isOver) {
+      await delay(pauseMs);
+      await turn(true).catch(() => {});
+    }
+  };
+  const working = work();
+  return {
+    counts,
+    finish: () => turn(false),
+    stop: async () => {
+      isOver = true;
+      await working;
+    },
+  };
+};

@@ -1,0 +1,224 @@
+/** One run: a workload, faults, and what the checker says of the history. */
+
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { applyTopics, readTopic } from "@outrider/broker";
+import { defineTopic } from "@outrider/event";
+import { connect } from "@outrider/postgres";
+import { migrateAll } from "@outrider/postgres/migrate";
+import type { Sql } from "@outrider/postgres";
+import { checkLog, countDuplicates } from "../checker/check-log.ts";
+import { logRecordOf, readCommits, recordCommits } from "../e2e/observer.ts";
+import { seededRandom } from "../e2e/workload.ts";
+import { until } from "../support/until.ts";
+import { createAccounts, startBank } from "./bank.ts";
+import type { BankCounts } from "./bank.ts";
+import { afterDecisions, checkAccounts, readLetters } from "./decisions.ts";
+import { faults } from "./faults.ts";
+import type { FaultKind, FaultScene } from "./faults.ts";
+import { startFleet } from "./fleet.ts";
+import { startOperator } from "./operator.ts";
+import type { OperatorCounts } from "./operator.ts";
+import { startServices } from "./services.ts";
+
+export type ChaosOptions = Readonly<{
+  seed: number;
+  seconds: number;
+  /** How long late committers hold their transaction, and frozen parts stay frozen. */
+  lateMs: number;
+  longMs: number;
+  env: Readonly<Record<string, string | undefined>>;
+  say(line: string): void;
+}>;
+
+export type ChaosReport = Readonly<{
+  seed: number;
+  seconds: number;
+  faults: Readonly<Partial<Record<FaultKind, number>>>;
+  bank: Readonly<BankCounts>;
+  operator: Readonly<OperatorCounts>;
+  committed: number;
+  records: number;
+  duplicates: number;
+  drainMs: number;
+  relayRssMaxBytes: number;
+  violations: readonly string[];
+}>;
+
+const topics = { ordinary: "bank-accounts", small: "bank-small" };
+const batchMax = 200;
+const leaseTtlMs = 2000;
+const relays = 2;
+/** What a relay may need at most; far above what it does need, far below growing. */
+const rssLimitBytes = 700 * 1024 * 1024;
+const folderOf = () => mkdtempSync(join(tmpdir(), "outrider-chaos-"));
+
+export const runChaos = async (options: ChaosOptions): Promise<ChaosReport> => {
+  const { seed, env, say } = options;
+  const folder = folderOf();
+  const logFolder = join(folder, "logs");
+  mkdirSync(logFolder);
+  const services = await startServices(folder, env);
+  const sql = connect({ url: services.postgres.directUrl, name: "chaos", poolMax: 4 });
+  const violations: string[] = [];
+  try {
+    await prepare(sql, services);
+    const fleet = await startFleet({
+      size: relays,
+      nodePath: services.nodePath,
+      logFolder,
+      env: {
+        ...env,
+        DATABASE_URL: services.postgres.url,
+        KAFKA_BOOTSTRAP_SERVERS: services.kafka.bootstrapServers,
+        RELAY_LEASE_TTL_MS: String(leaseTtlMs),
+        RELAY_BATCH_MAX: String(batchMax),
+        LOG_LEVEL: "warn",
+      },
+    });
+    try {
+      const allReady = async () => (await fleet.readyCount()) === relays;
+      await until(allReady, { what: "the relays", timeoutMs: 30_000, pollMs: 100 });
+      const random = seededRandom(seed);
+      const bank = startBank({
+        ...options,
+        url: services.postgres.url,
+        topic: topics.ordinary,
+        smallTopic: topics.small,
+        random: seededRandom(seed + 1),
+        writers: 6,
+        pauseMs: 20,
+      });
+      const operator = startOperator(sql, seededRandom(seed + 2));
+      const scene = { services, fleet, sql, leaseTtlMs, longMs: options.longMs, random };
+      const onViolation = (detail: string) => void violations.push(detail);
+      const injected = await inject({ ...scene, onViolation }, options);
+      say("the faults are over: draining");
+      await bank.stop();
+      await operator.stop();
+      const startedMs = performance.now();
+      await drain(sql, operator.finish, allReady).catch((error: unknown) => {
+        violations.push(`L1: ${(error as Error).message}`);
+      });
+      const drainMs = performance.now() - startedMs;
+      const history = await checkHistory(sql, services.kafka.bootstrapServers, injected);
+      if (fleet.rssMax() > rssLimitBytes) violations.push("L4: a relay needs too much memory");
+      return {
+        ...{ seed, seconds: options.seconds, faults: injected, bank: bank.counts },
+        ...{ operator: operator.counts, drainMs, relayRssMaxBytes: fleet.rssMax() },
+        ...history,
+        violations: [...violations, ...history.violations],
+      };
+    } finally {
+      await fleet.stop();
+    }
+  } finally {
+    await sql.end({ timeout: 1 });
+    await services.stop();
+    if (violations.length === 0) rmSync(folder, { recursive: true, force: true });
+    else say(`the logs of the relays are in ${logFolder}`);
+  }
+};
+
+type Services = Awaited<ReturnType<typeof startServices>>;
+
+const prepare = async (sql: Sql, { postgres, kafka }: Services): Promise<void> => {
+  await migrateAll({ url: postgres.directUrl, folder: join(import.meta.dirname, "../../drizzle") });
+  await recordCommits(sql);
+  await createAccounts(sql);
+  const ordinary = defineTopic({ name: topics.ordinary, partitions: 6 });
+  const small = defineTopic({ name: topics.small, partitions: 2 });
+  const catalogue = { topics: [ordinary, { ...small, maxMessageBytes: 10_000 }] };
+  await applyTopics(kafka, { ...catalogue, profile: "dev" });
+};
+
+/** Injects faults until the time is over; now and then two at once. */
+const inject = async (
+  scene: FaultScene,
+  { seconds, say }: ChaosOptions,
+): Promise<Partial<Record<FaultKind, number>>> => {
+  const { random } = scene;
+  const kinds = Object.keys(faults) as FaultKind[];
+  const counts: Partial<Record<FaultKind, number>> = {};
+  // Each kind once before any comes again.
+  let left: FaultKind[] = [];
+  const draw = (): FaultKind => {
+    if (left.length === 0) left = [...kinds];
+    return left.splice(Math.floor(random() * left.length), 1)[0] as FaultKind;
+  };
+  const endMs = performance.now() + seconds * 1000;
+  while (performance.now() < endMs) {
+    const isMixed = random() < 0.25;
+    const chosen = isMixed
+      ? [draw(), draw()].filter((one, at, all) => fits(one, at, all))
+      : [draw()];
+    for (const kind of chosen) counts[kind] = (counts[kind] ?? 0) + 1;
+    say(
+      `${((endMs - performance.now()) / 1000).toFixed(0).padStart(5)} s left: ${chosen.join(" + ")}`,
+    );
+    const outcomes = await Promise.allSettled(chosen.map((kind) => faults[kind](scene)));
+    for (const one of outcomes) {
+      if (one.status === "rejected") scene.onViolation(`a fault failed: ${String(one.reason)}`);
+    }
+    await delay(300 + random() * 900);
+  }
+  return counts;
+};
+
+/** Two faults of one service at once would undo each other. */
+const fits = (kind: FaultKind, at: number, all: readonly FaultKind[]): boolean =>
+  at === 0 || all[0]?.split(" ")[0] !== kind.split(" ")[0];
+
+/** Within 30 s and what the backlog needs at 1,000 events a second. */
+const drain = async (
+  sql: Sql,
+  decideAll: () => Promise<void>,
+  allReady: () => Promise<boolean>,
+): Promise<void> => {
+  const waiting = async (): Promise<number> => {
+    const [row] = await sql<{ count: number }[]>`
+      select ((select count(*) from outrider.outbox) + (select count(*) from outrider.outbox_held)
+        + (select count(*) from outrider.blocked))::int as count`;
+    return row?.count ?? -1;
+  };
+  const backlog = await waiting();
+  const timeoutMs = 30_000 + backlog;
+  const isDrained = async () => {
+    await decideAll();
+    return (await waiting()) === 0;
+  };
+  await until(isDrained, { what: `the end of a backlog of ${backlog}`, timeoutMs, pollMs: 200 });
+  await until(allReady, { what: "every relay's readiness", timeoutMs: 30_000, pollMs: 200 });
+};
+
+const checkHistory = async (
+  sql: Sql,
+  bootstrapServers: string,
+  injected: Partial<Record<FaultKind, number>>,
+) => {
+  const letters = await readLetters(sql);
+  const violations = await checkAccounts(sql);
+  let records = 0;
+  let duplicates = 0;
+  for (const topic of Object.values(topics)) {
+    const committed = afterDecisions(await readCommits(sql, topic), letters);
+    const log = (await readTopic({ bootstrapServers }, topic)).map(logRecordOf);
+    records += log.length;
+    duplicates += countDuplicates(log);
+    for (const one of checkLog({ committed, rolledBack: new Set(), log })) {
+      violations.push(`${one.kind} ${one.subject} in ${topic}: ${one.detail}`);
+    }
+  }
+  for (const letter of letters) {
+    if (letter.code !== "MSG_SIZE_TOO_LARGE") {
+      violations.push(`S9b: event ${letter.id} was buried for ${letter.code}`);
+    }
+  }
+  const faultCount = Object.values(injected).reduce((sum, count) => sum + count, 0);
+  const duplicatesMax = (faultCount + letters.length) * 8 * 2 * batchMax;
+  if (duplicates > duplicatesMax) violations.push(`S5: ${duplicates} duplicates`);
+  const committed = (await readCommits(sql)).length;
+  return { committed, records, duplicates, violations };
+};
