@@ -151,7 +151,7 @@ const runAll = async ({ stack, node }: Parts): Promise<number> => {
   };
   const isWhole = chosen.length === 0;
   const onNode = isWhole
-    ? globSync("test/{contract,integration,e2e}/*.node.ts", { cwd: root })
+    ? globSync("test/{contract,integration,e2e,chaos}/*.node.ts", { cwd: root })
     : chosen.filter((file) => file.endsWith(".node.ts"));
   const onBun = chosen.filter((file) => !file.endsWith(".node.ts"));
   const totals: Totals[] = [];

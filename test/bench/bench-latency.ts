@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { applyTopics } from "@outrider/broker";
 import { defineTopic } from "@outrider/event";
+import { testEnvironment } from "../support/environment.ts";
 import type { BenchContext } from "./bench-relay.ts";
 import { startBenchRelay } from "./relay-process.ts";
 
@@ -35,15 +36,15 @@ export const benchLatency = async (
   context: BenchContext,
   { rates, seconds }: Readonly<{ rates: readonly number[]; seconds: number }>,
 ): Promise<LatencyBench> => {
-  const { services, folder, url, say } = context;
-  const relay = await startBenchRelay(services, { folder, url, waitReady: true });
+  const { stage, folder, url, say } = context;
+  const relay = await startBenchRelay(stage, { folder, url, waitReady: true });
   try {
     const samples: LatencySample[] = [];
     for (let round = 1; round <= context.rounds; round += 1) {
       for (const rate of rates) {
         const topic = `bench-${randomUUID()}`;
         const topics = [defineTopic({ name: topic, partitions: 12 })];
-        await applyTopics(services, { topics, profile: "dev" });
+        await applyTopics(stage, { topics, profile: "dev" });
         const sample = await runWriter(context, [topic, rate, seconds]);
         samples.push(sample);
         const { p50, p99 } = sample.sinceCommit;
@@ -62,15 +63,15 @@ export const benchLatency = async (
 };
 
 const runWriter = async (
-  { services, url }: BenchContext,
+  { stage, url }: BenchContext,
   args: readonly (string | number)[],
 ): Promise<LatencySample> => {
   const file = join(import.meta.dirname, "latency.node-child.ts");
-  const child = spawn(services.nodePath, [file, ...args.map(String)], {
+  const child = spawn(stage.nodePath, [file, ...args.map(String)], {
     env: {
-      ...process.env,
+      ...testEnvironment(),
       DATABASE_URL: url,
-      KAFKA_BOOTSTRAP_SERVERS: services.bootstrapServers,
+      KAFKA_BOOTSTRAP_SERVERS: stage.bootstrapServers,
     },
     stdio: ["ignore", "pipe", "inherit"],
   });

@@ -7,15 +7,16 @@ import { applyTopics } from "@outrider/broker";
 import { defineTopic } from "@outrider/event";
 import { connect } from "@outrider/postgres";
 import type { Sql } from "@outrider/postgres";
+import { testEnvironment } from "../support/environment.ts";
 import { fillOutbox } from "./backlog.ts";
 import type { OrderResult } from "./order-check.ts";
 import { startBenchRelay, timeDrain } from "./relay-process.ts";
-import type { BenchServices } from "./services.ts";
+import type { BenchStage } from "./stage.ts";
 import { spreadOf } from "./statistics.ts";
 import type { Spread } from "./statistics.ts";
 
 export type BenchContext = Readonly<{
-  services: BenchServices;
+  stage: BenchStage;
   /** Of the bench's own database. */
   url: string;
   folder: string;
@@ -45,22 +46,22 @@ export type RelayBench = Readonly<{
 
 const partitions = 12;
 
-const createTopic = async ({ services }: BenchContext): Promise<string> => {
+const createTopic = async ({ stage }: BenchContext): Promise<string> => {
   const name = `bench-${randomUUID()}`;
   const topics = [defineTopic({ name, partitions })];
-  await applyTopics(services, { topics, profile: "dev" });
+  await applyTopics(stage, { topics, profile: "dev" });
   return name;
 };
 
 /** Runs a child on Node and gives what it printed. */
 const runChild = <T>(
-  { services, url }: BenchContext,
+  { stage, url }: BenchContext,
   file: string,
   args: readonly (string | number)[],
 ): T => {
-  const { bootstrapServers, nodePath } = services;
+  const { bootstrapServers, nodePath } = stage;
   const result = spawnSync(nodePath, [join(import.meta.dirname, file), ...args.map(String)], {
-    env: { ...process.env, DATABASE_URL: url, KAFKA_BOOTSTRAP_SERVERS: bootstrapServers },
+    env: { ...testEnvironment(), DATABASE_URL: url, KAFKA_BOOTSTRAP_SERVERS: bootstrapServers },
     encoding: "utf8",
     timeout: 300_000,
   });
@@ -110,8 +111,8 @@ const walNow = async (sql: Sql): Promise<string> => {
   return row?.lsn;
 };
 
-const costs = async ({ services }: BenchContext, sql: Sql, before: Before) => {
-  const { postgres, kafka } = services.cpu();
+const costs = async ({ stage }: BenchContext, sql: Sql, before: Before) => {
+  const { postgres, kafka } = stage.cpu();
   const [row] = await sql`
     select pg_wal_lsn_diff(pg_current_wal_lsn(), ${before.wal}::pg_lsn)::float8 as bytes`;
   return {
@@ -126,7 +127,7 @@ const measureBound = async (
   sql: Sql,
   { way, topic, events, keys }: Load & Readonly<{ way: string; topic: string }>,
 ): Promise<Sample> => {
-  const before = { ...context.services.cpu(), wal: await walNow(sql) };
+  const before = { ...context.stage.cpu(), wal: await walNow(sql) };
   const { ms, cpuS } = runChild<{ ms: number; cpuS: number }>(context, "bounds.node-child.ts", [
     way,
     topic,
@@ -142,10 +143,10 @@ const measureRelays = async (
   sql: Sql,
   { relays, events }: Load & Readonly<{ relays: number }>,
 ): Promise<Sample> => {
-  const before = { ...context.services.cpu(), wal: await walNow(sql) };
+  const before = { ...context.stage.cpu(), wal: await walNow(sql) };
   const options = { folder: context.folder, url: context.url, waitReady: false };
   const started = await Promise.all(
-    Array.from({ length: relays }, () => startBenchRelay(context.services, options)),
+    Array.from({ length: relays }, () => startBenchRelay(context.stage, options)),
   );
   try {
     const ms = await timeDrain(sql);

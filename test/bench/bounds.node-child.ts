@@ -80,7 +80,8 @@ const memoryRecords = (from: number, size: number): PublishRecord[] =>
       ...{ id: n, eventId: "0192f0c1-7a3e-7b54-9c55-3f0c8a1d2e4b", type: "bench.counted" },
       ...{ version: 1, sequence: null, topic, key: Buffer.from(`key-${n % Number(keys)}`) },
       headers:
-        '{"ce_time": "2026-11-20T10:00:00.000Z", "ce_source": "bench", "content-type": "application/json"}',
+        '{"ce_time": "2026-11-20T10:00:00.000Z", "ce_source": "bench", ' +
+        '"content-type": "application/json"}',
       payload: Buffer.from(
         `{"n":${Math.floor(n / Number(keys)) + 1},"text":"`.padEnd(298, "x") + '"}',
       ),

@@ -33,7 +33,8 @@ export const barChart = (title: string, unit: string, bars: readonly Bar[]): str
     "text{font:13px sans-serif;fill:#222}rect{fill:#4a7ab5}line{stroke:#222;stroke-width:2}" +
     ".t{font-weight:bold}.b{fill:#fff}";
   return [
-    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img" aria-label="${escape(title)}">`,
+    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}"`,
+    ` width="${width}" height="${height}" role="img" aria-label="${escape(title)}">`,
     `<style>${style}</style><rect class="b" width="${width}" height="${height}"/>`,
     `<text class="t" x="8" y="20">${escape(title)}</text>`,
     ...rows,

@@ -9,12 +9,13 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { silentReport } from "@outrider/stack";
 import { migrateAll } from "@outrider/postgres/migrate";
+import { testEnvironment } from "../support/environment.ts";
 import { benchLatency } from "./bench-latency.ts";
 import { benchRelay } from "./bench-relay.ts";
 import type { BenchContext } from "./bench-relay.ts";
 import { benchWrite } from "./bench-write.ts";
 import { writeLatencySection, writeRelaySection, writeWriteSection } from "./page.ts";
-import { startBenchServices } from "./services.ts";
+import { startBenchStage } from "./stage.ts";
 
 const { values, positionals } = parseArgs({
   args: process.argv.slice(process.argv.indexOf("bench") + 1),
@@ -68,18 +69,21 @@ const say = (line: string): void => {
   if (!values.json) console.log(line);
 };
 say("starting Postgres and Kafka");
-const services = await startBenchServices(folder, { env: process.env, report: silentReport });
+const stage = await startBenchStage(folder, {
+  env: { ...testEnvironment() },
+  report: silentReport,
+});
 let exitCode = 0;
 try {
   const drizzle = join(import.meta.dirname, "../../drizzle");
-  await migrateAll({ url: services.url, folder: drizzle });
-  const result = await bench({ services, url: services.url, folder, rounds, say });
+  await migrateAll({ url: stage.url, folder: drizzle });
+  const result = await bench({ stage, url: stage.url, folder, rounds, say });
   if (values.json) console.log(JSON.stringify(result));
 } catch (error) {
   console.error(error);
   exitCode = 1;
 } finally {
-  await services.stop();
+  await stage.stop();
   rmSync(folder, { recursive: true, force: true });
 }
 process.exit(exitCode);

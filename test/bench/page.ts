@@ -6,12 +6,16 @@ import type { LatencyBench } from "./bench-latency.ts";
 import type { RelayBench } from "./bench-relay.ts";
 import type { WriteBench } from "./bench-write.ts";
 import { barChart, shown } from "./chart.ts";
+import type { Spread } from "./statistics.ts";
 
 const docs = join(import.meta.dirname, "../../docs");
 
 const row = (cells: readonly (string | number)[]): string => `| ${cells.join(" | ")} |`;
 const table = (head: readonly string[], rows: readonly (readonly (string | number)[])[]): string =>
   [row(head), row(head.map((_, at) => (at === 0 ? "---" : "--:"))), ...rows.map(row)].join("\n");
+
+const spread = ({ median, min, max }: Spread, show: (value: number) => string): string =>
+  `${show(median)} (${show(min)}-${show(max)})`;
 
 /** Puts `text` in the place of what the command wrote before. */
 export const replaceSection = (page: string, name: string, text: string): string => {
@@ -55,7 +59,7 @@ export const writeRelaySection = (bench: RelayBench): void => {
       ],
       Object.entries(ways).map(([way, one]) => [
         way,
-        `${shown(one.eventsPerS.median)} (${shown(one.eventsPerS.min)}-${shown(one.eventsPerS.max)})`,
+        spread(one.eventsPerS, shown),
         shown(perMillion(one.clientCpuS.median)),
         shown(perMillion(one.postgresCpuS.median)),
         shown(perMillion(one.kafkaCpuS.median)),
@@ -65,7 +69,8 @@ export const writeRelaySection = (bench: RelayBench): void => {
     ),
     "CPU and WAL are for a million events. " +
       (bad.length === 0
-        ? `The log of every drain was checked: all events there, in order for each key, ${duplicates} duplicates.`
+        ? "The log of every drain was checked: all events are there, in order for each key, " +
+          `${duplicates} duplicates.`
         : `The check of ${bad.length} drains failed: ${bad[0]?.problems[0]}`),
   ].join("\n\n");
   writeSection("relay", text, { "relay.svg": barChart("Drain of a backlog", "events/s", bars) });
@@ -88,8 +93,8 @@ export const writeLatencySection = (bench: LatencyBench): void => {
         lost,
       ]),
     ),
-    "From the return of the commit to the consumer; with an asterisk from the moment the event was " +
-      "to be written, so that a writer that waits hides nothing.",
+    "From the return of the commit to the consumer; with an asterisk from the moment the event " +
+      "was to be written, so that a writer that waits hides nothing.",
     "![bar: p50, line: to p99](performance/latency.svg)",
     `An idle relay took ${bench.idleCorePercent.toFixed(2)} % of a core.`,
   ].join("\n\n");
@@ -108,7 +113,7 @@ export const writeWriteSection = (bench: WriteBench): void => {
       ["clients", "ratio", "Hono on Bun, /s", "pgbench, /s"],
       bench.clients.map(({ clients, ours, pgbench, ratio }) => [
         clients,
-        `${ratio.median.toFixed(2)} (${ratio.min.toFixed(2)}-${ratio.max.toFixed(2)})`,
+        spread(ratio, (value) => value.toFixed(2)),
         shown(ours.median),
         shown(pgbench.median),
       ]),

@@ -7,8 +7,8 @@ import { choosePort, startChild } from "@outrider/stack";
 import type { Child } from "@outrider/stack";
 import type { Sql } from "@outrider/postgres";
 import { until } from "../support/until.ts";
-import { cpuOf } from "./services.ts";
-import type { BenchServices } from "./services.ts";
+import { cpuOf } from "./stage.ts";
+import type { BenchStage } from "./stage.ts";
 
 const root = join(import.meta.dirname, "../..");
 
@@ -23,18 +23,18 @@ export type BenchRelay = Readonly<{
 export const relayFlags = ["--max-semi-space-size=8", "--max-old-space-size=128"];
 
 export const startBenchRelay = async (
-  services: BenchServices,
+  stage: BenchStage,
   { folder, url, waitReady }: Readonly<{ folder: string; url: string; waitReady: boolean }>,
 ): Promise<BenchRelay> => {
   const port = await choosePort([0]);
   const child: Child = await startChild({
     name: "bench-relay",
-    command: services.nodePath,
+    command: stage.nodePath,
     args: [...relayFlags, join(root, "apps/relay/src/main.ts")],
     cwd: root,
     env: {
       DATABASE_URL: url,
-      KAFKA_BOOTSTRAP_SERVERS: services.bootstrapServers,
+      KAFKA_BOOTSTRAP_SERVERS: stage.bootstrapServers,
       DEPLOYMENT: "bench",
       PORT: String(port),
       LOG_LEVEL: "warn",

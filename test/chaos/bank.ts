@@ -43,7 +43,9 @@ export type Bank = Readonly<{ counts: BankCounts; stop(): Promise<void> }>;
 
 export const createAccounts = async (sql: Sql): Promise<void> => {
   await sql.unsafe(`
-    create table public.accounts (name text primary key, version int not null, balance int not null);
+    create table public.accounts (
+      name text primary key, version int not null, balance int not null
+    );
     insert into public.accounts
     select 'account-' || n, 0, 0 from generate_series(0, ${accountCount - 1}) n
     union all select 'poison-' || n, 0, 0 from generate_series(0, ${poisonKeys - 1}) n`);

@@ -3,10 +3,10 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Sql } from "@outrider/postgres";
 import type { RelayFleet } from "./fleet.ts";
-import type { Services } from "./services.ts";
+import type { Stage } from "./stage.ts";
 
 export type FaultScene = Readonly<{
-  services: Services;
+  stage: Stage;
   fleet: RelayFleet;
   /** Goes to Postgres directly. */
   sql: Sql;
@@ -43,61 +43,61 @@ export const faults = {
       select pg_terminate_backend(pid) from pg_stat_activity
       where application_name like 'outrider-%' or application_name = 'bank'`;
   },
-  "Postgres connections reset": async ({ services }: FaultScene) => services.postgres.proxy.reset(),
-  "Postgres connection reset at COMMIT": async ({ services }: FaultScene) => {
-    services.postgres.proxy.resetAfter(/commit/i);
+  "Postgres connections reset": async ({ stage }: FaultScene) => stage.postgres.proxy.reset(),
+  "Postgres connection reset at COMMIT": async ({ stage }: FaultScene) => {
+    stage.postgres.proxy.resetAfter(/commit/i);
     await delay(300);
   },
-  "Postgres connection reset at a settle": async ({ services }: FaultScene) => {
-    services.postgres.proxy.resetAfter(/delete from outrider\.outbox|\{\d+(,\d+)*\}/);
+  "Postgres connection reset at a settle": async ({ stage }: FaultScene) => {
+    stage.postgres.proxy.resetAfter(/delete from outrider\.outbox|\{\d+(,\d+)*\}/);
     await delay(300);
   },
   "Postgres unreachable": async (scene: FaultScene) => {
-    const { proxy } = scene.services.postgres;
+    const { proxy } = scene.stage.postgres;
     await proxy.cut();
     await delay(scene.leaseTtlMs * 1.5);
     await assertNotReady(scene, "Postgres is unreachable");
     await proxy.restore();
   },
-  "Postgres slow": async ({ services }: FaultScene) => {
-    services.postgres.proxy.delay(40);
+  "Postgres slow": async ({ stage }: FaultScene) => {
+    stage.postgres.proxy.delay(40);
     await delay(1500);
-    services.postgres.proxy.delay(0);
+    stage.postgres.proxy.delay(0);
   },
-  "Postgres silent one way": async ({ services, longMs }: FaultScene) => {
-    services.postgres.proxy.silence("from");
+  "Postgres silent one way": async ({ stage, longMs }: FaultScene) => {
+    stage.postgres.proxy.silence("from");
     await delay(Math.min(longMs, 4000));
-    services.postgres.proxy.silence(undefined);
+    stage.postgres.proxy.silence(undefined);
   },
-  "Postgres killed": ({ services }: FaultScene) => services.postgres.crash(200),
-  "Postgres restarted": ({ services }: FaultScene) => services.postgres.restart(),
-  "Kafka connections reset": async ({ services }: FaultScene) => services.kafka.proxy.reset(),
-  "Kafka connection reset at a produce request": async ({ services }: FaultScene) => {
-    services.kafka.proxy.resetAfter(/test\.counted/);
+  "Postgres killed": ({ stage }: FaultScene) => stage.postgres.crash(200),
+  "Postgres restarted": ({ stage }: FaultScene) => stage.postgres.restart(),
+  "Kafka connections reset": async ({ stage }: FaultScene) => stage.kafka.proxy.reset(),
+  "Kafka connection reset at a produce request": async ({ stage }: FaultScene) => {
+    stage.kafka.proxy.resetAfter(/test\.counted/);
     await delay(300);
   },
   "Kafka unreachable": async (scene: FaultScene) => {
-    const { proxy } = scene.services.kafka;
+    const { proxy } = scene.stage.kafka;
     await proxy.cut();
     await delay(scene.leaseTtlMs * 1.5);
     await assertNotReady(scene, "Kafka is unreachable");
     await proxy.restore();
   },
-  "Kafka slow": async ({ services }: FaultScene) => {
-    services.kafka.proxy.delay(40);
+  "Kafka slow": async ({ stage }: FaultScene) => {
+    stage.kafka.proxy.delay(40);
     await delay(1500);
-    services.kafka.proxy.delay(0);
+    stage.kafka.proxy.delay(0);
   },
-  "Kafka silent one way": async ({ services, longMs }: FaultScene) => {
-    services.kafka.proxy.silence("from");
+  "Kafka silent one way": async ({ stage, longMs }: FaultScene) => {
+    stage.kafka.proxy.silence("from");
     await delay(Math.min(longMs, 4000));
-    services.kafka.proxy.silence(undefined);
+    stage.kafka.proxy.silence(undefined);
   },
-  "broker frozen": async ({ services, longMs }: FaultScene) => {
-    services.kafka.signal("SIGSTOP");
+  "broker frozen": async ({ stage, longMs }: FaultScene) => {
+    stage.kafka.signal("SIGSTOP");
     await delay(longMs);
-    services.kafka.signal("SIGCONT");
+    stage.kafka.signal("SIGCONT");
   },
-  "broker killed": ({ services }: FaultScene) => services.kafka.crash(200),
-  "broker restarted": ({ services }: FaultScene) => services.kafka.restart(),
+  "broker killed": ({ stage }: FaultScene) => stage.kafka.crash(200),
+  "broker restarted": ({ stage }: FaultScene) => stage.kafka.restart(),
 } as const satisfies Record<string, (scene: FaultScene) => Promise<void>>;

@@ -6,6 +6,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { testEnvironment } from "../support/environment.ts";
 import { reportText } from "./report-text.ts";
 import { runChaos } from "./run-chaos.ts";
 
@@ -34,7 +35,7 @@ const report = await runChaos({
   seconds: minutes * 60,
   lateMs: isLong ? 60_000 : 8000,
   longMs: isLong ? 45_000 : 8000,
-  env: process.env,
+  env: testEnvironment(),
   say: (line) => console.log(line),
 });
 const text = reportText(report);

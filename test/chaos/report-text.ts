@@ -28,7 +28,8 @@ export const reportText = (report: ChaosReport): string => {
     violations.length === 0 ? "Nothing." : violations.map((one) => `- ${one}`).join("\n");
   return [
     `Seed ${report.seed}, ${report.seconds} s, ${total} faults: ${report.committed} events were ` +
-      `committed, ${report.records} records are in Kafka, ${report.duplicates} of them duplicates. ` +
+      `committed, ${report.records} records are in Kafka, ${report.duplicates} of them ` +
+      "duplicates. " +
       `After the faults the backlog was gone in ${(report.drainMs / 1000).toFixed(1)} s. ` +
       `A relay had at most ${Math.round(report.relayRssMaxBytes / 1024 / 1024)} MiB.`,
     table(["operation", "count"], operations),

@@ -21,7 +21,7 @@ import type { FaultKind, FaultScene } from "./faults.ts";
 import { startFleet } from "./fleet.ts";
 import { startOperator } from "./operator.ts";
 import type { OperatorCounts } from "./operator.ts";
-import { startServices } from "./services.ts";
+import { startStage } from "./stage.ts";
 
 export type ChaosOptions = Readonly<{
   seed: number;
@@ -60,19 +60,19 @@ export const runChaos = async (options: ChaosOptions): Promise<ChaosReport> => {
   const folder = folderOf();
   const logFolder = join(folder, "logs");
   mkdirSync(logFolder);
-  const services = await startServices(folder, env);
-  const sql = connect({ url: services.postgres.directUrl, name: "chaos", poolMax: 4 });
+  const stage = await startStage(folder, env);
+  const sql = connect({ url: stage.postgres.directUrl, name: "chaos", poolMax: 4 });
   const violations: string[] = [];
   try {
-    await prepare(sql, services);
+    await prepare(sql, stage);
     const fleet = await startFleet({
       size: relays,
-      nodePath: services.nodePath,
+      nodePath: stage.nodePath,
       logFolder,
       env: {
         ...env,
-        DATABASE_URL: services.postgres.url,
-        KAFKA_BOOTSTRAP_SERVERS: services.kafka.bootstrapServers,
+        DATABASE_URL: stage.postgres.url,
+        KAFKA_BOOTSTRAP_SERVERS: stage.kafka.bootstrapServers,
         RELAY_LEASE_TTL_MS: String(leaseTtlMs),
         RELAY_BATCH_MAX: String(batchMax),
         LOG_LEVEL: "warn",
@@ -84,7 +84,7 @@ export const runChaos = async (options: ChaosOptions): Promise<ChaosReport> => {
       const random = seededRandom(seed);
       const bank = startBank({
         ...options,
-        url: services.postgres.url,
+        url: stage.postgres.url,
         topic: topics.ordinary,
         smallTopic: topics.small,
         random: seededRandom(seed + 1),
@@ -92,7 +92,7 @@ export const runChaos = async (options: ChaosOptions): Promise<ChaosReport> => {
         pauseMs: 20,
       });
       const operator = startOperator(sql, seededRandom(seed + 2));
-      const scene = { services, fleet, sql, leaseTtlMs, longMs: options.longMs, random };
+      const scene = { stage, fleet, sql, leaseTtlMs, longMs: options.longMs, random };
       const onViolation = (detail: string) => void violations.push(detail);
       const injected = await inject({ ...scene, onViolation }, options);
       say("the faults are over: draining");
@@ -103,7 +103,7 @@ export const runChaos = async (options: ChaosOptions): Promise<ChaosReport> => {
         violations.push(`L1: ${(error as Error).message}`);
       });
       const drainMs = performance.now() - startedMs;
-      const history = await checkHistory(sql, services.kafka.bootstrapServers, injected);
+      const history = await checkHistory(sql, stage.kafka.bootstrapServers, injected);
       if (fleet.rssMax() > rssLimitBytes) violations.push("L4: a relay needs too much memory");
       return {
         ...{ seed, seconds: options.seconds, faults: injected, bank: bank.counts },
@@ -116,15 +116,15 @@ export const runChaos = async (options: ChaosOptions): Promise<ChaosReport> => {
     }
   } finally {
     await sql.end({ timeout: 1 });
-    await services.stop();
+    await stage.stop();
     if (violations.length === 0) rmSync(folder, { recursive: true, force: true });
     else say(`the logs of the relays are in ${logFolder}`);
   }
 };
 
-type Services = Awaited<ReturnType<typeof startServices>>;
+type Stage = Awaited<ReturnType<typeof startStage>>;
 
-const prepare = async (sql: Sql, { postgres, kafka }: Services): Promise<void> => {
+const prepare = async (sql: Sql, { postgres, kafka }: Stage): Promise<void> => {
   await migrateAll({ url: postgres.directUrl, folder: join(import.meta.dirname, "../../drizzle") });
   await recordCommits(sql);
   await createAccounts(sql);
@@ -155,9 +155,8 @@ const inject = async (
       ? [draw(), draw()].filter((one, at, all) => fits(one, at, all))
       : [draw()];
     for (const kind of chosen) counts[kind] = (counts[kind] ?? 0) + 1;
-    say(
-      `${((endMs - performance.now()) / 1000).toFixed(0).padStart(5)} s left: ${chosen.join(" + ")}`,
-    );
+    const leftS = ((endMs - performance.now()) / 1000).toFixed(0);
+    say(`${leftS.padStart(5)} s left: ${chosen.join(" + ")}`);
     const outcomes = await Promise.allSettled(chosen.map((kind) => faults[kind](scene)));
     for (const one of outcomes) {
       if (one.status === "rejected") scene.onViolation(`a fault failed: ${String(one.reason)}`);

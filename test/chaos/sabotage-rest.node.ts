@@ -165,7 +165,8 @@ describe("S10, an old epoch deletes nothing", () => {
   const unwatch = () => scene.sql.unsafe("drop trigger slow_delete on outrider.outbox");
 
   for (const isBroken of [false, true]) {
-    test(`a takeover ${isBroken ? "overtakes an unfenced" : "waits for a fenced"} removal`, async () => {
+    const what = isBroken ? "overtakes an unfenced" : "waits for a fenced";
+    test(`a takeover ${what} removal`, async () => {
       await write("key", 1);
       const [row] = await scene.sql`select shard, id::float8 as id from outrider.outbox`;
       const claim = (owner: string, ttlMs: number) =>

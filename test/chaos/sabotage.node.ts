@@ -203,7 +203,7 @@ describe("S4, events of a key in order", () => {
         await publisher.close();
       };
       if (isBroken) await Promise.all([poll(100), poll(10)]);
-      else [scene.start(), scene.start()];
+      else for (const _ of [0, 1]) scene.start();
       await until(isEmpty("outbox"), { what: "an empty outbox" });
       return findings();
     },
@@ -263,7 +263,8 @@ describe("S4, events of a key in order", () => {
         await scene.sql`delete from outrider.outbox_held where sequence = 1`;
         await scene.sql`
           with moved as (delete from outrider.outbox_held returning *)
-          insert into outrider.outbox (event_id, type, version, sequence, topic, key, headers, payload)
+          insert into outrider.outbox
+            (event_id, type, version, sequence, topic, key, headers, payload)
           select event_id, type, version, sequence, topic, key, headers, payload
           from moved order by id`;
         await scene.sql`delete from outrider.blocked`;

@@ -8,7 +8,7 @@ import type { Child, Report } from "@outrider/stack";
 import { startKafka } from "../../packages/stack/src/kafka.ts";
 import { startPostgres } from "../../packages/stack/src/postgres.ts";
 
-export type BenchServices = Readonly<{
+export type BenchStage = Readonly<{
   url: string;
   bootstrapServers: string;
   nodePath: string;
@@ -20,10 +20,10 @@ export type BenchServices = Readonly<{
 const stopMs = 8000;
 const brokerOptions = ["-XX:TieredStopAtLevel=4", "-Xmx1g"];
 
-export const startBenchServices = async (
+export const startBenchStage = async (
   folder: string,
   { env, report }: Readonly<{ env: Record<string, string | undefined>; report: Report }>,
-): Promise<BenchServices> => {
+): Promise<BenchStage> => {
   const host = describeHost(env);
   const stateDir = join(folder, ".outrider");
   mkdirSync(stateDir, { recursive: true });

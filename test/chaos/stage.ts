@@ -19,7 +19,7 @@ export type Service = Readonly<{
   restart(): Promise<void>;
 }>;
 
-export type Services = Readonly<{
+export type Stage = Readonly<{
   postgres: Service & Readonly<{ directUrl: string; url: string }>;
   kafka: Service & Readonly<{ bootstrapServers: string }>;
   nodePath: string;
@@ -28,10 +28,10 @@ export type Services = Readonly<{
 
 const stopMs = 8000;
 
-export const startServices = async (
+export const startStage = async (
   folder: string,
   env: Readonly<Record<string, string | undefined>>,
-): Promise<Services> => {
+): Promise<Stage> => {
   const host = describeHost(env);
   const stateDir = join(folder, ".outrider");
   mkdirSync(stateDir, { recursive: true });
