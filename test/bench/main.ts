@@ -1,6 +1,6 @@
 /**
- * `bun run bench relay|latency|write [--json] [--rounds N] [--events N] [--seconds N]`: measures on
- * services of its own, writes its part of docs/performance.md, and never fails for a time.
+ * `bun run bench relay|latency|write`: measures on services of its own, writes its part of
+ * docs/performance.md, and never fails for a time.
  */
 
 import { mkdtempSync, rmSync } from "node:fs";
@@ -17,23 +17,55 @@ import { benchWrite } from "./bench-write.ts";
 import { writeLatencySection, writeRelaySection, writeWriteSection } from "./page.ts";
 import { startBenchStage } from "./stage.ts";
 
-const { values, positionals } = parseArgs({
-  args: process.argv.slice(process.argv.indexOf("bench") + 1),
-  allowPositionals: true,
-  options: {
-    json: { type: "boolean", default: false },
-    rounds: { type: "string", default: "3" },
-    events: { type: "string", default: "1000000" },
-    seconds: { type: "string", default: "10" },
-    /** Leaves docs/performance.md alone. */
-    "dry-run": { type: "boolean", default: false },
-  },
-});
+const usage = `Usage: bun run bench relay|latency|write [options]
+
+  --rounds N      how often everything is measured, taking turns (3)
+  --events N      relay: size of the backlog (1000000)
+  --seconds N     latency, write: length of each measurement (10)
+  --rates N,...   latency: events a second (100,500,1000,5000)
+  --clients N,... write: transactions at a time (1,8,16)
+  --dry-run       leaves docs/performance.md alone
+  --json          prints the result as JSON
+`;
+
+const options = {
+  json: { type: "boolean", default: false },
+  rounds: { type: "string", default: "3" },
+  events: { type: "string", default: "1000000" },
+  seconds: { type: "string", default: "10" },
+  rates: { type: "string", default: "100,500,1000,5000" },
+  clients: { type: "string", default: "1,8,16" },
+  "dry-run": { type: "boolean", default: false },
+  help: { type: "boolean", short: "h", default: false },
+} as const;
+
+const refuse = (message: string): never => {
+  console.error(`${message}\n\n${usage}`);
+  process.exit(2);
+};
+
+const parse = () => {
+  try {
+    const args = process.argv.slice(process.argv.indexOf("bench") + 1);
+    return parseArgs({ args, allowPositionals: true, options });
+  } catch (error) {
+    return refuse((error as Error).message);
+  }
+};
+
+const { values, positionals } = parse();
+if (values.help) {
+  console.log(usage);
+  process.exit(0);
+}
 const [events, seconds, rounds] = [values.events, values.seconds, values.rounds].map(Number) as [
   number,
   number,
   number,
 ];
+const [rates, clients] = [values.rates, values.clients].map((text) =>
+  text.split(",").map(Number),
+) as [number[], number[]];
 const isPage = !values["dry-run"];
 
 const benches = {
@@ -43,12 +75,12 @@ const benches = {
     return result;
   },
   latency: async (context: BenchContext) => {
-    const result = await benchLatency(context, { rates: [100, 500, 1000, 5000], seconds });
+    const result = await benchLatency(context, { rates, seconds });
     if (isPage) writeLatencySection(result);
     return result;
   },
   write: async (context: BenchContext) => {
-    const result = await benchWrite(context, { clients: [1, 8, 16], seconds });
+    const result = await benchWrite(context, { clients, seconds });
     if (isPage) writeWriteSection(result);
     return result;
   },
@@ -58,11 +90,9 @@ const [name = ""] = positionals;
 const bench = (benches as Partial<Record<string, (context: BenchContext) => Promise<object>>>)[
   name
 ];
-if (!bench || ![events, seconds, rounds].every((value) => value > 0)) {
-  console.error(
-    "bun run bench relay|latency|write [--json] [--rounds N] [--events N] [--seconds N]",
-  );
-  process.exit(2);
+const known = bench ?? refuse(`There is no bench "${name}"`);
+if (![events, seconds, rounds, ...rates, ...clients].every((value) => value > 0)) {
+  refuse("Numbers must be above zero");
 }
 const folder = mkdtempSync(join(tmpdir(), "outrider-bench-"));
 const say = (line: string): void => {
@@ -77,7 +107,7 @@ let exitCode = 0;
 try {
   const drizzle = join(import.meta.dirname, "../../drizzle");
   await migrateAll({ url: stage.url, folder: drizzle });
-  const result = await bench({ stage, url: stage.url, folder, rounds, say });
+  const result = await known({ stage, url: stage.url, folder, rounds, say });
   if (values.json) console.log(JSON.stringify(result));
 } catch (error) {
   console.error(error);

@@ -46,7 +46,9 @@ export const readCopy = async <T>(
     stream.on("data", take);
     stream.once("end", resolve);
     stream.once("error", reject);
-    stream.once("close", () => reject(fault("unavailable", "The connection was lost in a COPY")));
+    stream.once("close", () => {
+      if (!stream.readableEnded) reject(fault("unavailable", "The connection was lost in a COPY"));
+    });
   });
   if (problem !== undefined) throw problem;
   return rows;

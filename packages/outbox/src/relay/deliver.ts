@@ -1,6 +1,5 @@
 /** Publishing the rows of a pass, and what became of them. */
 
-import { setTimeout as delay } from "node:timers/promises";
 import { isFault } from "@outrider/event";
 import type { Refusal, RefusalScope } from "@outrider/event";
 import { bytesOf } from "./aside.ts";
@@ -111,10 +110,13 @@ const lateOf = async (flights: readonly Flight[], ms: number): Promise<Flight[]>
   const all = Promise.all(
     flights.map((flight) => flight.delivery.done.then(() => late.delete(flight))),
   );
-  const timer = new AbortController();
-  const over = delay(ms, undefined, { signal: timer.signal }).catch(() => {});
-  await Promise.race([all, over]);
-  timer.abort();
+  let timer: NodeJS.Timeout | undefined;
+  const over = new Promise((resolve) => (timer = setTimeout(resolve, ms)));
+  try {
+    await Promise.race([all, over]);
+  } finally {
+    clearTimeout(timer);
+  }
   return [...late];
 };
 

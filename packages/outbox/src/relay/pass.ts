@@ -3,6 +3,7 @@
  * publish the rest, and delete what the broker has acknowledged.
  */
 
+import { bytesOf } from "./aside.ts";
 import { keyName } from "./block.ts";
 import type { Cause } from "./bury.ts";
 import { deliver, deliverAlone, outlive } from "./deliver.ts";
@@ -10,15 +11,15 @@ import { assertCount } from "./epoch.ts";
 import type { Turn } from "./epoch.ts";
 import type { PendingRow } from "./read.ts";
 
-/** Returns how many rows it has met. */
-export const runPass = async (turn: Turn): Promise<number> => {
+/** Returns whether there may be more to read at once. */
+export const runPass = async (turn: Turn): Promise<boolean> => {
   const { epoch, deps, memory } = turn;
-  const rows = await read(turn);
+  const { rows, isFull } = await read(turn);
   if (rows.length === 0) {
     // Nothing here can have killed anybody.
     epoch.trial.left = 0;
     await outlive(epoch, deps);
-    return 0;
+    return false;
   }
   // The read may have taken long, and publishing carries no fence of its own.
   epoch.assertOwned();
@@ -29,7 +30,7 @@ export const runPass = async (turn: Turn): Promise<number> => {
   if (condemned && first && at === 0) {
     await buryRow(first, condemned.cause, turn);
     memory.suspicion.pass(first.id);
-    return 1;
+    return true;
   }
   // A condemned row comes first in its pass, so that nothing of its key is published behind it.
   const sound = at > 0 ? free.slice(0, at) : free;
@@ -37,21 +38,22 @@ export const runPass = async (turn: Turn): Promise<number> => {
     await (epoch.trial.left > 0 ? deliverAlone : deliver)({ rows: sound }, turn);
   }
   memory.suspicion.pass((at > 0 ? sound : rows).at(-1)?.id ?? 0);
-  return rows.length;
+  return isFull || at > 0;
 };
 
-const read = async ({ epoch, deps, memory }: Turn): Promise<PendingRow[]> => {
+type Read = Readonly<{ rows: readonly PendingRow[]; isFull: boolean }>;
+
+const read = async ({ epoch, deps, memory }: Turn): Promise<Read> => {
   const { lease, floor, stuck, trial } = epoch;
   const { suspicion, refused } = memory;
   const raise = floor.begin();
-  const rows = await deps.store.readPending(lease, {
-    floor: floor.value(),
-    topics: [...stuck.topics(), ...refused.topics()],
-    rowsMax: trial.left > 0 ? 1 : suspicion.rowsMax(),
-    bytesMax: deps.limits.batchBytesMax,
-  });
+  const rowsMax = trial.left > 0 ? 1 : suspicion.rowsMax();
+  const bytesMax = deps.limits.batchBytesMax;
+  const topics = [...stuck.topics(), ...refused.topics()];
+  const limits = { floor: floor.value(), topics, rowsMax, bytesMax };
+  const rows = await deps.store.readPending(lease, limits);
   raise(rows[0]?.id);
-  return rows;
+  return { rows, isFull: rows.length >= rowsMax || bytesOf(rows) >= bytesMax };
 };
 
 /** Moves the rows of blocked keys out of the way; returns the others. */

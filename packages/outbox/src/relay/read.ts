@@ -81,17 +81,20 @@ const bounded = (source: string, bytesMax: number): string => `
  */
 export const readPending = (
   sql: Sql,
-  lease: Lease,
+  { shard, owner, epoch, layout, incarnation }: Lease,
   { floor, topics, rowsMax, bytesMax }: ReadLimits,
 ): Promise<PendingRow[]> => {
-  const others = topics.length > 0 && `and topic <> all(array[${topics.map(sqlText).join(", ")}])`;
-  const source = `
-    select * from outrider.outbox
-    where shard = ${sqlNumber(lease.shard)} and id > ${sqlNumber(floor)} ${others || ""}
-      and ${fence(lease)}
-    order by id
-    limit ${sqlNumber(rowsMax)}`;
-  return readCopy(sql, bounded(source, bytesMax), pendingRowOf);
+  const values = [
+    `${sqlNumber(shard)}::smallint`,
+    `${sqlText(owner)}::uuid`,
+    ...[epoch, layout].map(sqlNumber),
+    sqlText(incarnation),
+    sqlNumber(floor),
+    `array[${topics.map(sqlText).join(", ")}]::text[]`,
+    ...[rowsMax, bytesMax].map(sqlNumber),
+  ];
+  const query = `select * from outrider.read_pending(${values.join(", ")})`;
+  return readCopy(sql, query, pendingRowOf);
 };
 
 /** The first rows that wait behind a blocked key, in id order, under the same fence. */

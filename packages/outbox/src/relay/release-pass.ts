@@ -12,21 +12,22 @@ import { assertCount } from "./epoch.ts";
 import type { Turn } from "./epoch.ts";
 import type { PendingRow } from "./read.ts";
 
-/** Serves the released keys, a batch each. Returns how many rows it has met. */
-export const runReleasePasses = async (turn: Turn): Promise<number> => {
+/** Serves the released keys, a batch each. Returns whether there were any. */
+export const runReleasePasses = async (turn: Turn): Promise<boolean> => {
   const { epoch, memory } = turn;
-  if (epoch.blocks.size === 0) return 0;
-  let met = 0;
+  if (epoch.blocks.size === 0) return false;
+  let isAny = false;
   const aside = new Set([...epoch.stuck.topics(), ...memory.refused.topics()]);
   for (const [name, block] of epoch.blocks) {
     if (!block.isReleasing || aside.has(block.topic)) continue;
     epoch.assertOwned();
-    met += await release(name, block, turn);
+    await release(name, block, turn);
+    isAny = true;
   }
-  return met;
+  return isAny;
 };
 
-const release = async (name: string, block: Block, turn: Turn): Promise<number> => {
+const release = async (name: string, block: Block, turn: Turn): Promise<void> => {
   const { epoch, deps, memory } = turn;
   const { lease, blocks } = epoch;
   if (block.verdict) {
@@ -40,8 +41,7 @@ const release = async (name: string, block: Block, turn: Turn): Promise<number> 
     bytesMax: deps.limits.batchBytesMax,
   });
   if (rows.length === 0) {
-    await unblock(name, block, turn);
-    return 1;
+    return unblock(name, block, turn);
   }
   epoch.assertOwned();
   const condemned = memory.suspicion.condemned();
@@ -49,13 +49,11 @@ const release = async (name: string, block: Block, turn: Turn): Promise<number> 
   const [first] = rows;
   if (condemned && first && at === 0) {
     await buryAgain(first, condemned.cause, { name, block, turn });
-    memory.suspicion.pass(first.id);
-    return 1;
+    return memory.suspicion.pass(first.id);
   }
   const sound = at > 0 ? rows.slice(0, at) : rows;
   await (epoch.trial.left > 0 ? deliverAlone : deliver)({ rows: sound, block: block.id }, turn);
   memory.suspicion.pass(sound.at(-1)?.id ?? 0);
-  return rows.length;
 };
 
 const unblock = async (name: string, block: Block, { epoch, deps }: Turn): Promise<void> => {

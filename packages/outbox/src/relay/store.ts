@@ -29,11 +29,13 @@ export type Store = ReturnType<typeof createStore>;
  * it was last analyzed the planner reads and sorts all of it, 15 times slower (measured on 300,000
  * rows), and a queue is always in that state.
  */
-const planner = {
+export const planner = {
   enable_seqscan: "off",
   enable_bitmapscan: "off",
   enable_hashjoin: "off",
   enable_mergejoin: "off",
+  // A plan that serves all values is the same plan, without planning.
+  plan_cache_mode: "force_generic_plan",
 } as const;
 
 export type StoreConnection = Readonly<{
