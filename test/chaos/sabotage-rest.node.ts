@@ -199,13 +199,12 @@ describe("S10, S16, a lease that was lost", () => {
     const lease = (await scene.store.claimShard(row?.shard, { owner, ttlMs: 1 })) as Lease;
     await delay(20);
     await scene.store.claimShard(row?.shard, { owner: randomUUID(), ttlMs: 60_000 });
-    const limits = { floor: 0, topics: [], rowsMax: 10, bytesMax: 1000 };
-    assert.deepEqual(await scene.store.readPending(lease, limits), []);
+    const request = { lease, floor: 0, topics: [], rowsMax: 10 };
+    assert.equal((await scene.store.readPending([request], 1000)).size, 0);
     assert.equal(await scene.store.settle(lease, [row?.id]), 0);
     assert.equal(await scene.store.hold(lease, [{ id: row?.id, block: "1" }]), 0);
     assert.equal(await scene.store.unblock(lease, "1"), false);
     assert.equal(await scene.store.settleHeld(lease, { block: "1", ids: [row?.id] }), 0);
-    assert.equal((await scene.store.findPending(owner, [{ lease, ...limits }])).size, 0);
     assert.equal(await scene.countOf("outbox"), 1);
   });
 });
@@ -278,11 +277,12 @@ describe("L4, deleted rows cost nothing while a snapshot keeps them", () => {
         from generate_series(1, 20000)`;
       const [{ shard } = { shard: 0 }] = await scene.sql`select shard from outrider.outbox limit 1`;
       const floors: number[] = [];
-      const findPending: Store["findPending"] = (owner, idle) => {
-        floors.push(...idle.filter((one) => one.lease.shard === shard).map((one) => one.floor));
-        return scene.store.findPending(owner, idle);
+      const look: Store["look"] = (requests, bytesMax) => {
+        const mine = requests.filter((one) => one.lease.shard === shard);
+        floors.push(...mine.map((one) => one.floor));
+        return scene.store.look(requests, bytesMax);
       };
-      scene.start({ store: { ...scene.store, findPending } }, { renewMs: 50 });
+      scene.start({ store: { ...scene.store, look } }, { renewMs: 50 });
       await drained();
       await until(async () => (floors.at(-1) ?? 0) > 0, { what: "a floor" });
       const [off, on] = [await pagesOf(0, shard), await pagesOf(floors.at(-1) ?? 0, shard)];

@@ -23,13 +23,12 @@ const preambleBytes = 19;
 const trailer = -1;
 
 /** Throws what Postgres says, or that the connection was lost; then no row counts. */
-export const readCopy = async <T>(
+export const readCopy = async (
   sql: Sql,
   query: string,
-  rowOf: (fields: Fields) => T,
-): Promise<T[]> => {
+  onRow: (fields: Fields) => void,
+): Promise<void> => {
   const stream = await sql.unsafe(`copy (${query}) to stdout (format binary)`).readable();
-  const rows: T[] = [];
   const cursor = createCursor();
   let problem: unknown;
   const take = (chunk: Buffer): void => {
@@ -37,7 +36,7 @@ export const readCopy = async <T>(
     if (problem !== undefined) return;
     try {
       cursor.open(chunk);
-      while (cursor.next()) rows.push(rowOf(cursor.fields));
+      while (cursor.next()) onRow(cursor.fields);
     } catch (error) {
       problem = error;
     }
@@ -51,7 +50,6 @@ export const readCopy = async <T>(
     });
   });
   if (problem !== undefined) throw problem;
-  return rows;
 };
 
 /** Walks through received messages; each holds whole rows, the first one the preamble as well. */

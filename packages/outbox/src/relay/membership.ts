@@ -48,10 +48,12 @@ export const beat = async (
     from unnest(
       ${leases.map((lease) => lease.shard)}::smallint[],
       ${leases.map((lease) => lease.epoch)}::bigint[],
-      ${leases.map((lease) => lease.layout)}::int[]
-    ) as mine (shard, epoch, layout)
+      ${leases.map((lease) => lease.layout)}::int[],
+      ${leases.map((lease) => lease.incarnation)}::text[]
+    ) as mine (shard, epoch, layout, incarnation)
     where s.shard = mine.shard and s.epoch = mine.epoch and s.layout = mine.layout
       and s.owner = ${owner}
+      and mine.incarnation = extract(epoch from pg_postmaster_start_time())::text
       -- an expired lease is not renewed: another relay may be about to take it
       and s.deadline >= clock_timestamp()
     returning s.shard`;

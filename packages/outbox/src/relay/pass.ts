@@ -1,5 +1,5 @@
 /**
- * One turn of a shard's loop: read the visible rows in id order, hold those of blocked keys,
+ * One turn of a shard's loop: take the visible rows in id order, hold those of blocked keys,
  * publish the rest, and delete what the broker has acknowledged.
  */
 
@@ -9,12 +9,46 @@ import type { Cause } from "./bury.ts";
 import { deliver, deliverAlone, outlive } from "./deliver.ts";
 import { assertCount } from "./epoch.ts";
 import type { Turn } from "./epoch.ts";
-import type { PendingRow } from "./read.ts";
+import type { PendingRow, ReadRequest } from "./read.ts";
+
+/** What a pass begins with. */
+export type Reading = Readonly<{
+  rows: readonly PendingRow[];
+  /** There may be more to read at once. */
+  isFull: boolean;
+}>;
+
+/** A read, and what its answer says. */
+export type Read = Readonly<{
+  request: ReadRequest;
+  take(rows: readonly PendingRow[]): Reading;
+}>;
+
+export const planRead = ({ epoch, deps, memory }: Turn, rowsMax: number): Read => {
+  const { lease, floor, stuck, trial } = epoch;
+  const { suspicion, refused } = memory;
+  const raise = floor.begin();
+  const most = trial.left > 0 ? 1 : Math.min(rowsMax, suspicion.rowsMax());
+  const topics = [...stuck.topics(), ...refused.topics()];
+  return {
+    request: { lease, floor: floor.value(), topics, rowsMax: most },
+    take: (rows) => {
+      raise(rows[0]?.id);
+      return { rows, isFull: rows.length >= most || bytesOf(rows) >= deps.limits.batchBytesMax };
+    },
+  };
+};
+
+export const readNow = async (turn: Turn): Promise<Reading> => {
+  const { batchMax, batchBytesMax } = turn.deps.limits;
+  const { request, take } = planRead(turn, batchMax);
+  const found = await turn.deps.store.readPending([request], batchBytesMax);
+  return take(found.get(request.lease.shard) ?? []);
+};
 
 /** Returns whether there may be more to read at once. */
-export const runPass = async (turn: Turn): Promise<boolean> => {
+export const runPass = async (turn: Turn, { rows, isFull }: Reading): Promise<boolean> => {
   const { epoch, deps, memory } = turn;
-  const { rows, isFull } = await read(turn);
   if (rows.length === 0) {
     // Nothing here can have killed anybody.
     epoch.trial.left = 0;
@@ -39,21 +73,6 @@ export const runPass = async (turn: Turn): Promise<boolean> => {
   }
   memory.suspicion.pass((at > 0 ? sound : rows).at(-1)?.id ?? 0);
   return isFull || at > 0;
-};
-
-type Read = Readonly<{ rows: readonly PendingRow[]; isFull: boolean }>;
-
-const read = async ({ epoch, deps, memory }: Turn): Promise<Read> => {
-  const { lease, floor, stuck, trial } = epoch;
-  const { suspicion, refused } = memory;
-  const raise = floor.begin();
-  const rowsMax = trial.left > 0 ? 1 : suspicion.rowsMax();
-  const bytesMax = deps.limits.batchBytesMax;
-  const topics = [...stuck.topics(), ...refused.topics()];
-  const limits = { floor: floor.value(), topics, rowsMax, bytesMax };
-  const rows = await deps.store.readPending(lease, limits);
-  raise(rows[0]?.id);
-  return { rows, isFull: rows.length >= rowsMax || bytesOf(rows) >= bytesMax };
 };
 
 /** Moves the rows of blocked keys out of the way; returns the others. */

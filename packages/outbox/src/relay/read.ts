@@ -23,15 +23,14 @@ export type PendingRow = Readonly<{
   createdMs: number;
 }>;
 
-/** What a shard's reads leave out, and how much one may bring. */
-export type ReadLimits = Readonly<{
+/** What a read of one shard leaves out, and how much it may bring. */
+export type ReadRequest = Readonly<{
+  lease: Lease;
   /** Rows up to this id are known to be gone. */
   floor: number;
   /** Topics that are set aside. */
   topics: readonly string[];
   rowsMax: number;
-  /** Of payloads, for the batch; one row always comes, however large. */
-  bytesMax: number;
 }>;
 
 /** What a read selects, in the order in which `pendingRowOf` takes it. */
@@ -74,31 +73,32 @@ const bounded = (source: string, bytesMax: number): string => `
   order by id`;
 
 /**
- * The first visible rows of a shard in id order. One statement, since two would see two snapshots
- * and could swap a key's events; with the fence inside, since a relay that has lost its lease
- * must not publish what its successor knows to hold back. Empty when there is nothing *or* when
- * the lease is lost.
+ * The first visible rows of each shard in id order; of all of them no more than `bytesMax` bytes
+ * of payload, though one row always comes, however large. Per shard one statement, since two
+ * would see two snapshots and could swap a key's events; with the fence inside, since a relay that
+ * has lost its lease must not publish what its successor knows to hold back. A shard without rows
+ * has nothing waiting *or* is lost.
  */
-export const readPending = (
+export const readPending = async (
   sql: Sql,
-  { shard, owner, epoch, layout, incarnation }: Lease,
-  { floor, topics, rowsMax, bytesMax }: ReadLimits,
-): Promise<PendingRow[]> => {
-  const values = [
-    `${sqlNumber(shard)}::smallint`,
-    `${sqlText(owner)}::uuid`,
-    ...[epoch, layout].map(sqlNumber),
-    sqlText(incarnation),
-    sqlNumber(floor),
-    `array[${topics.map(sqlText).join(", ")}]::text[]`,
-    ...[rowsMax, bytesMax].map(sqlNumber),
-  ];
-  const query = `select * from outrider.read_pending(${values.join(", ")})`;
-  return readCopy(sql, query, pendingRowOf);
+  requests: readonly ReadRequest[],
+  bytesMax: number,
+): Promise<Map<number, PendingRow[]>> => {
+  const asked = requests.map(({ lease, ...limits }) => ({ ...lease, ...limits }));
+  const values = `${sqlText(JSON.stringify(asked))}::jsonb, ${sqlNumber(bytesMax)}`;
+  const found = new Map<number, PendingRow[]>();
+  await readCopy(sql, `select * from outrider.read_pending(${values})`, (fields) => {
+    const shard = fields.int8();
+    const row = pendingRowOf(fields);
+    const rows = found.get(shard);
+    if (rows) rows.push(row);
+    else found.set(shard, [row]);
+  });
+  return found;
 };
 
 /** The first rows that wait behind a blocked key, in id order, under the same fence. */
-export const readHeld = (
+export const readHeld = async (
   sql: Sql,
   lease: Lease,
   { block, rowsMax, bytesMax }: Readonly<{ block: string; rowsMax: number; bytesMax: number }>,
@@ -108,35 +108,7 @@ export const readHeld = (
     where block = ${sqlNumber(block)} and ${fence(lease)}
     order by id
     limit ${sqlNumber(rowsMax)}`;
-  return readCopy(sql, bounded(source, bytesMax), pendingRowOf);
-};
-
-/** What a look at an idle shard leaves out. */
-export type IdleShard = Readonly<{ lease: Lease; floor: number; topics: readonly string[] }>;
-
-/** Looks over idle shards: whether each has something to read. A lost one does not come back. */
-export const findPending = async (
-  sql: Sql,
-  owner: string,
-  idle: readonly IdleShard[],
-): Promise<Map<number, boolean>> => {
-  const rows = await sql<{ shard: number; incarnation: string; pending: boolean }[]>`
-    select s.shard, extract(epoch from pg_postmaster_start_time())::text as incarnation,
-      -- ordered, since for a mere EXISTS the planner scans the table, dead rows and all
-      (
-        select o.id from outrider.outbox o
-        where o.shard = s.shard and o.id > mine.floor and not mine.topics ? o.topic
-        order by o.id limit 1
-      ) is not null as pending
-    from outrider.shards s
-    join unnest(
-      ${idle.map(({ lease }) => lease.shard)}::smallint[],
-      ${idle.map(({ lease }) => lease.epoch)}::bigint[],
-      ${idle.map(({ floor }) => floor)}::bigint[],
-      ${idle.map(({ topics }) => JSON.stringify(topics))}::jsonb[]
-    ) as mine (shard, epoch, floor, topics) on s.shard = mine.shard and s.epoch = mine.epoch
-    where s.owner = ${owner}`;
-  const leases = new Map(idle.map(({ lease }) => [lease.shard, lease]));
-  const valid = rows.filter((row) => leases.get(row.shard)?.incarnation === row.incarnation);
-  return new Map(valid.map((row) => [row.shard, row.pending]));
+  const rows: PendingRow[] = [];
+  await readCopy(sql, bounded(source, bytesMax), (fields) => rows.push(pendingRowOf(fields)));
+  return rows;
 };

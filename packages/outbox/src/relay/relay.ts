@@ -54,7 +54,7 @@ const defaults = {
   leaseMarginMs: 1000,
   renewMs: 1000,
   pollMinMs: 1,
-  pollMaxMs: 50,
+  pollMaxMs: 200,
   stuckMs: 2000,
   retry: { baseMs: 100, capMs: 5000 },
   topicRetry: { baseMs: 1000, capMs: 30_000 },
@@ -108,10 +108,7 @@ export const startRelay = (deps: RelayDeps, settings: RelaySettings = {}): Relay
   let isStopping = false;
   let hasKafka = deps.checkKafka === undefined;
 
-  const waker = createWaker(
-    { ...store, owner, log, onLost: (lease) => loops.get(lease.shard)?.lose(lease) },
-    limits,
-  );
+  const waker = createWaker({ look: store.look, log }, limits);
   const loops = createLoops({
     ...deps,
     waker,

@@ -13,7 +13,8 @@ import type { Epoch, PassDeps, PassLimits, ShardMemory, Turn } from "./epoch.ts"
 import type { CreateFloor, Decided } from "./floor.ts";
 import type { Claim, Lease } from "./lease.ts";
 import { createOrderWatch } from "./order-watch.ts";
-import { runPass } from "./pass.ts";
+import { planRead, readNow, runPass } from "./pass.ts";
+import type { Reading } from "./pass.ts";
 import { runReleasePasses } from "./release-pass.ts";
 import { createSuspicion } from "./suspicion.ts";
 import type { Waker } from "./waker.ts";
@@ -62,6 +63,9 @@ export type ShardLoop = Readonly<{
   abandon(): void;
   ended: Promise<void>;
 }>;
+
+/** What comes between two looks is less; of a backlog the shard's own reads take larger pieces. */
+const lookRowsMax = 200;
 
 type Ownership = { lease: Lease; validUntilMs: number; lost: boolean; epoch?: Epoch };
 
@@ -204,18 +208,16 @@ const serve = async (ownership: Ownership, service: Service): Promise<void> => {
   const turn: Turn = { epoch, deps, memory };
   try {
     await loadBlocks(turn);
+    let ahead: Reading | undefined;
     while (!stopping.aborted) {
       epoch.assertOwned();
-      if (stale.is) {
-        stale.is = false;
-        await loadBlocks(turn);
-      }
-      await takeBack(turn);
-      const isReleasing = await runReleasePasses(turn);
-      const isFull = await runPass(turn);
+      const isCaughtUp = !(await catchUp(turn, stale));
+      // What was read before something else was done may be published by now, or blocked.
+      const isFull = await runPass(turn, (isCaughtUp && ahead) || (await readNow(turn)));
+      ahead = undefined;
       service.onPass();
-      // A look over all shards costs less than a read by each of those that have just read all.
-      if (!isReleasing && !isFull && !stopping.aborted) await deps.waker.wait(idleOf(turn));
+      if (!isCaughtUp || isFull || stopping.aborted) continue;
+      ahead = await deps.waker.wait(epoch.lease.shard, () => planRead(turn, lookRowsMax));
     }
   } finally {
     await epoch.publisher.close();
@@ -228,16 +230,22 @@ const loadBlocks = async ({ epoch, deps }: Turn): Promise<void> => {
   for (const [name, block] of found) epoch.blocks.set(name, block);
 };
 
+/** Does what comes before a pass; returns whether there was anything to do. */
+const catchUp = async (turn: Turn, stale: Service["stale"]): Promise<boolean> => {
+  const isStale = stale.is;
+  stale.is = false;
+  if (isStale) await loadBlocks(turn);
+  const isChanged = await takeBack(turn);
+  const isReleasing = await runReleasePasses(turn);
+  return isStale || isChanged || isReleasing;
+};
+
 /** Topics that can be read again. What was not read meanwhile may lie below the floor. */
-const takeBack = async ({ epoch, deps, memory }: Turn): Promise<void> => {
+const takeBack = async ({ epoch, deps, memory }: Turn): Promise<boolean> => {
   const done = epoch.stuck.takeDone();
   for (const flight of done) await remove(flight, epoch, deps);
   const due = memory.refused.takeDue();
-  if (done.length + due.length > 0) epoch.floor.reset();
+  if (done.length + due.length === 0) return false;
+  epoch.floor.reset();
+  return true;
 };
-
-const idleOf = ({ epoch, memory }: Turn) => ({
-  lease: epoch.lease,
-  floor: epoch.floor.value(),
-  topics: [...epoch.stuck.topics(), ...memory.refused.topics()],
-});

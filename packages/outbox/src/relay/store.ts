@@ -11,7 +11,7 @@ import { bury, buryHeld } from "./bury.ts";
 import { readLastId, readWriters } from "./floor.ts";
 import { claimShard, markAlive, markTrying, releaseShard } from "./lease.ts";
 import { beat, leave, readOverview } from "./membership.ts";
-import { findPending, readHeld, readPending } from "./read.ts";
+import { readHeld, readPending } from "./read.ts";
 import { settle, settleHeld } from "./settle.ts";
 
 type Rest<F> = F extends (sql: Sql, ...rest: infer R) => infer T ? (...rest: R) => T : never;
@@ -75,7 +75,7 @@ export const createStore = ({ passes, leases }: Readonly<{ passes: Sql; leases: 
     leave: lease(leave),
     readLastId: lease(readLastId),
     readWriters: lease(readWriters),
-    findPending: lease(findPending),
+    look: lease(readPending),
     readPending: pass(readPending),
     settle: pass(settle),
     readBlocks: pass(readBlocks),

@@ -1,25 +1,23 @@
 import { expect, test } from "bun:test";
 import type { Log } from "@outrider/event";
-import type { Lease } from "./lease.ts";
+import type { Read } from "./pass.ts";
+import type { PendingRow } from "./read.ts";
 import { createWaker } from "./waker.ts";
 
-const idle = (shard: number) => ({
-  lease: {
-    ...{ shard, owner: "me", epoch: "1", layout: 1 },
-    ...{ incarnation: "1", crashes: 0, trying: null },
-  },
-  floor: 0,
-  topics: [],
-});
+const lease = {
+  ...{ owner: "me", epoch: "1", layout: 1 },
+  ...{ incarnation: "1", crashes: 0, trying: null },
+};
+const row = { id: 7 } as PendingRow;
 
-/** A waker whose looks are answered by `answer`: the rows that the statement would give. */
-const setUp = (answer: () => { shard: number; pending: boolean }[], pollMaxMs = 2) => {
-  const lost: number[] = [];
+/** A waker whose looks are answered by `answer`: the rows of each shard that has some. */
+const setUp = (answer: () => Record<number, PendingRow[]>, pollMaxMs = 2) => {
   const warnings: string[] = [];
+  const taken: string[] = [];
   let looks = 0;
-  const findPending = async () => {
+  const look = async () => {
     looks += 1;
-    return new Map(answer().map((row) => [row.shard, row.pending]));
+    return new Map(Object.entries(answer()).map(([shard, rows]) => [Number(shard), rows]));
   };
   const log: Log = {
     child: () => log,
@@ -28,62 +26,90 @@ const setUp = (answer: () => { shard: number; pending: boolean }[], pollMaxMs = 
     warn: (_, message) => void warnings.push(message),
     error: () => {},
   };
-  const deps = { findPending, owner: "me", log, onLost: (one: Lease) => void lost.push(one.shard) };
-  const waker = createWaker(deps, { pollMinMs: Math.min(1, pollMaxMs), pollMaxMs });
-  return { waker, lost, warnings, looks: () => looks };
+  const limits = { pollMinMs: Math.min(1, pollMaxMs), pollMaxMs, batchBytesMax: 1000 };
+  const waker = createWaker({ look, log }, limits);
+  const plan = (shard: number) => (): Read => ({
+    request: { lease: { ...lease, shard }, floor: 0, topics: [], rowsMax: 10 },
+    take: (rows) => {
+      taken.push(`${shard}: ${rows.length}`);
+      return { rows, isFull: false };
+    },
+  });
+  const wait = (shard: number) => waker.wait(shard, plan(shard));
+  return { waker, wait, warnings, taken, looks: () => looks };
 };
 
-test("a shard is woken when it has something to read, not before", async () => {
-  let pending = false;
-  const { waker, looks, lost } = setUp(() => [
-    { shard: 1, pending },
-    { shard: 2, pending: false },
-  ]);
+test("a shard is woken with what there is to read, not before", async () => {
+  let rows: Record<number, PendingRow[]> = {};
+  const { waker, wait, looks, taken } = setUp(() => rows);
   const woken: number[] = [];
-  const waits = [1, 2].map((shard) => waker.wait(idle(shard)).then(() => woken.push(shard)));
+  const waits = [1, 2].map(async (shard) => {
+    const reading = await wait(shard);
+    woken.push(shard);
+    return reading;
+  });
   while (looks() < 5) await Bun.sleep(1);
   expect(woken).toEqual([]);
-  pending = true;
-  await waits[0];
+  // Each answer is taken note of, also that there is nothing: the floor rises by it.
+  expect(taken.slice(0, 2)).toEqual(["1: 0", "2: 0"]);
+  rows = { 1: [row] };
+  expect(await waits[0]).toEqual({ rows: [row], isFull: false });
   while (looks() < 10) await Bun.sleep(1);
   expect(woken).toEqual([1]);
   waker.wake(2);
-  await waits[1];
-  expect(lost).toEqual([]);
+  expect(await waits[1]).toBeUndefined();
 });
 
-test("a lease that does not come back is lost, and its shard is woken", async () => {
-  const { waker, lost } = setUp(() => []);
-  await waker.wait(idle(3));
-  expect(lost).toEqual([3]);
+test("rows that were read for an earlier wait are not given to a later one", async () => {
+  const answers: PromiseWithResolvers<Map<number, PendingRow[]>>[] = [];
+  const look = () => {
+    answers.push(Promise.withResolvers());
+    return answers.at(-1)?.promise ?? Promise.reject(new Error());
+  };
+  const waker = createWaker(
+    { look, log: undefined as never },
+    { pollMinMs: 1, pollMaxMs: 1, batchBytesMax: 1 },
+  );
+  const read: Read = {
+    request: { lease: { ...lease, shard: 1 }, floor: 0, topics: [], rowsMax: 10 },
+    take: (rows) => ({ rows, isFull: false }),
+  };
+  const first = waker.wait(1, () => read);
+  while (answers.length < 1) await Bun.sleep(1);
+  waker.wake(1);
+  expect(await first).toBeUndefined();
+  const second = waker.wait(1, () => read);
+  answers[0]?.resolve(new Map([[1, [row]]]));
+  while (answers.length < 2) await Bun.sleep(1);
+  answers[1]?.resolve(new Map([[1, [{ ...row, id: 8 }]]]));
+  expect((await second)?.rows.map(({ id }) => id)).toEqual([8]);
 });
 
 test("a look that fails wakes everybody, since each must find out for itself", async () => {
-  const { waker, lost, warnings } = setUp(() => {
+  const { wait, warnings } = setUp(() => {
     throw new Error("away");
   });
-  await Promise.all([waker.wait(idle(1)), waker.wait(idle(2))]);
+  expect(await Promise.all([wait(1), wait(2)])).toEqual([undefined, undefined]);
   expect(warnings).toEqual(["idle shards could not be looked over"]);
-  expect(lost).toEqual([]);
 });
 
 test("nobody looks while nobody waits, and looking begins again with the next", async () => {
-  const { waker, looks } = setUp(() => [{ shard: 1, pending: true }]);
-  await waker.wait(idle(1));
+  const { wait, looks } = setUp(() => ({ 1: [row] }));
+  await wait(1);
   const before = looks();
   await Bun.sleep(20);
   expect(looks()).toBe(before);
-  await waker.wait(idle(1));
+  await wait(1);
   expect(looks()).toBe(before + 1);
 });
 
 test("waking a shard that does not wait ends its next wait, and only that", async () => {
-  const { waker, looks } = setUp(() => [{ shard: 5, pending: false }]);
+  const { waker, wait, looks } = setUp(() => ({}));
   waker.wake(5);
-  await waker.wait(idle(5));
+  await wait(5);
   expect(looks()).toBe(0);
   let isWoken = false;
-  const next = waker.wait(idle(5)).then(() => (isWoken = true));
+  const next = wait(5).then(() => (isWoken = true));
   while (looks() < 5) await Bun.sleep(1);
   expect(isWoken).toBe(false);
   waker.wake(5);
@@ -91,11 +117,11 @@ test("waking a shard that does not wait ends its next wait, and only that", asyn
 });
 
 test("a hint ends the pause between two looks", async () => {
-  let pending = false;
-  const { waker } = setUp(() => [{ shard: 1, pending }], 10_000);
-  const waited = waker.wait(idle(1));
+  let rows: Record<number, PendingRow[]> = {};
+  const { waker, wait } = setUp(() => rows, 10_000);
+  const waited = wait(1);
   await Bun.sleep(60);
-  pending = true;
+  rows = { 1: [row] };
   const startedMs = performance.now();
   waker.hint();
   await waited;

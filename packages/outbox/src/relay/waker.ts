@@ -1,34 +1,45 @@
 /**
- * Wakes idle shards. One statement looks over all of them; the pause between two looks grows from
- * `pollMinMs` to `pollMaxMs` while nothing comes, and a hint from a writer ends it. The same look
- * finds leases that were lost, since an empty read alone does not tell the two apart.
+ * Reads for idle shards. One statement looks over all of them and brings what it finds; the pause
+ * between two looks grows from `pollMinMs` to `pollMaxMs` while nothing comes, and a hint from a
+ * writer ends it. A lease that was lost is not noticed here: its renewal tells.
  */
 
 import type { Log } from "@outrider/event";
-import type { Lease } from "./lease.ts";
-import type { IdleShard } from "./read.ts";
+import type { Read, Reading } from "./pass.ts";
+import type { PendingRow, ReadRequest } from "./read.ts";
 
 export type WakerDeps = Readonly<{
-  findPending(owner: string, idle: readonly IdleShard[]): Promise<ReadonlyMap<number, boolean>>;
-  owner: string;
+  look(
+    requests: readonly ReadRequest[],
+    bytesMax: number,
+  ): Promise<ReadonlyMap<number, readonly PendingRow[]>>;
   log: Log;
-  onLost(lease: Lease): void;
+}>;
+
+export type WakerLimits = Readonly<{
+  pollMinMs: number;
+  pollMaxMs: number;
+  /** Most bytes of payload that one look brings. */
+  batchBytesMax: number;
 }>;
 
 export type Waker = Readonly<{
-  /** Resolves when the shard may have something to read, or is lost, or is woken. */
-  wait(idle: IdleShard): Promise<void>;
+  /**
+   * Resolves with what there is to read, or with nothing when the shard is woken. `plan` is asked
+   * before each look.
+   */
+  wait(shard: number, plan: () => Read): Promise<Reading | undefined>;
   /** Ends the shard's wait, or the next one if it does not wait now. */
   wake(shard: number): void;
   /** Somebody says that there is something to read. */
   hint(): void;
 }>;
 
-type Waiting = Readonly<{ idle: IdleShard; resolve(): void }>;
+type Waiting = Readonly<{ plan(): Read; resolve(reading?: Reading): void }>;
 
 export const createWaker = (
-  { findPending, owner, log, onLost }: WakerDeps,
-  { pollMinMs, pollMaxMs }: Readonly<{ pollMinMs: number; pollMaxMs: number }>,
+  { look, log }: WakerDeps,
+  { pollMinMs, pollMaxMs, batchBytesMax }: WakerLimits,
 ): Waker => {
   const waiting = new Map<number, Waiting>();
   const woken = new Set<number>();
@@ -42,17 +53,21 @@ export const createWaker = (
     found.resolve();
   };
 
-  const look = async (): Promise<boolean> => {
-    const seen = [...waiting.values()].map((one) => one.idle);
-    const found = await findPending(owner, seen);
-    let any = false;
-    for (const { lease } of seen) {
-      const pending = found.get(lease.shard);
-      if (pending === undefined) onLost(lease);
-      if (pending !== false) wake(lease.shard);
-      any ||= pending === true;
+  /** Returns whether it has found anything. */
+  const lookOver = async (): Promise<boolean> => {
+    const asked = [...waiting].map(([shard, one]) => ({ shard, one, read: one.plan() }));
+    const found = await look(
+      asked.map(({ read }) => read.request),
+      batchBytesMax,
+    );
+    for (const { shard, one, read } of asked) {
+      const reading = read.take(found.get(shard) ?? []);
+      // Somebody who waits again has published meanwhile, perhaps these very rows.
+      if (reading.rows.length === 0 || waiting.get(shard) !== one) continue;
+      waiting.delete(shard);
+      one.resolve(reading);
     }
-    return any;
+    return found.size > 0;
   };
 
   const poll = async (): Promise<void> => {
@@ -61,7 +76,7 @@ export const createWaker = (
       await pause.sleep(pollMs);
       if (waiting.size === 0) break;
       try {
-        if (await look()) pollMs = pollMinMs;
+        if (await lookOver()) pollMs = pollMinMs / 2;
       } catch (error) {
         log.warn({ err: error }, "idle shards could not be looked over");
         // Each reads for itself, meets the same trouble and backs off.
@@ -71,10 +86,10 @@ export const createWaker = (
     isPolling = false;
   };
 
-  const wait = (idle: IdleShard): Promise<void> =>
+  const wait: Waker["wait"] = (shard, plan) =>
     new Promise((resolve) => {
-      if (woken.delete(idle.lease.shard)) return resolve();
-      waiting.set(idle.lease.shard, { idle, resolve });
+      if (woken.delete(shard)) return resolve(undefined);
+      waiting.set(shard, { plan, resolve });
       if (!isPolling) void poll();
     });
 
