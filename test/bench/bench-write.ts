@@ -1,6 +1,6 @@
 /**
  * `bench write`: transactions with one domain row and one event, from a Hono app on Bun, against
- * pgbench with the same SQL, or a bare loop over the driver where there is no pgbench.
+ * pgbench with the same SQL, and against the driver with the same SQL and nothing else.
  */
 
 import { spawnSync } from "node:child_process";
@@ -17,7 +17,15 @@ import type { Spread } from "./statistics.ts";
 
 export type WriteBench = Readonly<{
   seconds: number;
-  clients: readonly Readonly<{ clients: number; ours: Spread; pgbench: Spread; ratio: Spread }>[];
+  clients: readonly Readonly<{
+    clients: number;
+    ours: Spread;
+    driver: Spread;
+    pgbench: Spread;
+    /** Ours to pgbench, and ours to the driver. */
+    ratio: Spread;
+    ratioToDriver: Spread;
+  }>[];
 }>;
 
 const table = `
@@ -35,7 +43,7 @@ commit;
 `;
 
 /** Throws when there is no pgbench. */
-const runPgbench = (url: string, folder: string, load: Load): number => {
+const runPgbench = (url: string, { folder, ...load }: Load): number => {
   const file = join(folder, "write.sql");
   writeFileSync(file, script);
   const args = ["-n", "-M", "prepared", "-f", file, "-c", String(load.clients), "-j", "2"];
@@ -48,7 +56,7 @@ const runPgbench = (url: string, folder: string, load: Load): number => {
   return Number(rate);
 };
 
-type Load = Readonly<{ clients: number; seconds: number }>;
+type Load = Readonly<{ clients: number; seconds: number; folder: string }>;
 
 const createApp = (url: string, clients: number) => {
   const db = connectDatabase({ url, name: "bench-app", poolMax: clients });
@@ -66,25 +74,53 @@ const createApp = (url: string, clients: number) => {
   return { app, end: () => db.$client.end() };
 };
 
-/** Requests a second, with so many under way at a time. */
-const runOurs = async (url: string, { clients, seconds }: Load): Promise<number> => {
-  const { app, end } = createApp(url, clients);
+/** Requests a second. */
+const runOurs = async (url: string, load: Load): Promise<number> => {
+  const { app, end } = createApp(url, load.clients);
   const body = JSON.stringify({ body: "an order of some length" });
   const headers = { "content-type": "application/json" };
-  const endMs = performance.now() + seconds * 1000;
+  const rate = await repeat(load, async () => {
+    const answer = await app.request("/orders", { method: "POST", headers, body });
+    if (answer.status !== 201) throw new Error(`answer ${answer.status}`);
+  });
+  await end();
+  return rate;
+};
+
+/** Transactions a second of postgres.js alone, with COMMIT right behind the last statement, too. */
+const runDriver = async (url: string, load: Load): Promise<number> => {
+  const sql = connect({ url, name: "bench-driver", poolMax: load.clients });
+  const rate = await repeat(load, async () => {
+    let last: Promise<unknown> | undefined;
+    await sql.begin(async (tx) => {
+      await tx`
+        insert into public.bench_orders values (${randomUUID()}, 'an order of some length')`;
+      last = tx`
+        insert into outrider.outbox
+          (event_id, type, version, sequence, topic, key, headers, payload)
+        values (${randomUUID()}, 'test.counted', 1, 1, 'bench', 'key', '{"ce_source":"test"}',
+          '{"key":"key","n":1}')`.execute();
+      last.catch(() => {});
+    });
+    await last;
+  });
+  await sql.end();
+  return rate;
+};
+
+/** Returns how often `act` was done a second, with so many under way at a time. */
+const repeat = async ({ clients, seconds }: Load, act: () => Promise<unknown>): Promise<number> => {
+  const startedMs = performance.now();
+  const endMs = startedMs + seconds * 1000;
   let done = 0;
   const client = async (): Promise<void> => {
     while (performance.now() < endMs) {
-      const answer = await app.request("/orders", { method: "POST", headers, body });
-      if (answer.status !== 201) throw new Error(`answer ${answer.status}`);
+      await act();
       done += 1;
     }
   };
-  const startedMs = performance.now();
   await Promise.all(Array.from({ length: clients }, client));
-  const rate = (done / (performance.now() - startedMs)) * 1000;
-  await end();
-  return rate;
+  return (done / (performance.now() - startedMs)) * 1000;
 };
 
 export const benchWrite = async (
@@ -93,21 +129,31 @@ export const benchWrite = async (
 ): Promise<WriteBench> => {
   const sql = connect({ url, name: "bench", poolMax: 1 });
   const results: WriteBench["clients"][number][] = [];
+  const ways = { ours: runOurs, driver: runDriver, pgbench: runPgbench };
   try {
     await sql.unsafe(table);
     for (const count of clients) {
-      const ours: number[] = [];
-      const theirs: number[] = [];
+      const rates: Record<keyof typeof ways, number[]> = { ours: [], driver: [], pgbench: [] };
       for (let round = 0; round < rounds; round += 1) {
-        const load = { clients: count, seconds };
-        await sql`truncate outrider.outbox, public.bench_orders`;
-        theirs.push(runPgbench(url, folder, load));
-        await sql`truncate outrider.outbox, public.bench_orders`;
-        ours.push(await runOurs(url, load));
+        for (const [way, run] of Object.entries(ways)) {
+          await sql`truncate outrider.outbox, public.bench_orders`;
+          const load = { clients: count, seconds, folder };
+          rates[way as keyof typeof ways].push(await run(url, load));
+        }
       }
-      const ratio = spreadOf(ours.map((rate, at) => rate / (theirs[at] ?? NaN)));
-      results.push({ clients: count, ours: spreadOf(ours), pgbench: spreadOf(theirs), ratio });
-      say(`  ${count} clients: ${ratio.median.toFixed(2)} of pgbench`);
+      const ratioTo = (base: readonly number[]) =>
+        spreadOf(rates.ours.map((rate, at) => rate / (base[at] ?? NaN)));
+      const [ratio, ratioToDriver] = [ratioTo(rates.pgbench), ratioTo(rates.driver)];
+      const [ours, driver, pgbench] = [rates.ours, rates.driver, rates.pgbench].map(spreadOf) as [
+        Spread,
+        Spread,
+        Spread,
+      ];
+      results.push({ clients: count, ours, driver, pgbench, ratio, ratioToDriver });
+      say(
+        `  ${count} clients: ${ratio.median.toFixed(2)} of pgbench, ` +
+          `${ratioToDriver.median.toFixed(2)} of the driver`,
+      );
     }
     await sql`truncate outrider.outbox`;
   } finally {

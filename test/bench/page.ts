@@ -103,19 +103,20 @@ export const writeLatencySection = (bench: LatencyBench): void => {
 };
 
 export const writeWriteSection = (bench: WriteBench): void => {
-  const bars = bench.clients.flatMap(({ clients, ours, pgbench }) => [
+  const bars = bench.clients.flatMap(({ clients, ours, driver, pgbench }) => [
     { label: `Hono, ${clients} clients`, spread: ours },
+    { label: `driver, ${clients} clients`, spread: driver },
     { label: `pgbench, ${clients} clients`, spread: pgbench },
   ]);
   const text = [
-    `Transactions with one domain row and one event, ${bench.seconds} s a round.`,
+    `Transactions with one domain row and one event, ${bench.seconds} s a round. The driver is ` +
+      "postgres.js in a loop, with the same two statements and nothing of ours around them.",
     table(
-      ["clients", "ratio", "Hono on Bun, /s", "pgbench, /s"],
-      bench.clients.map(({ clients, ours, pgbench, ratio }) => [
+      ["clients", "of pgbench", "of the driver", "Hono on Bun, /s", "driver, /s", "pgbench, /s"],
+      bench.clients.map(({ clients, ours, driver, pgbench, ratio, ratioToDriver }) => [
         clients,
-        spread(ratio, (value) => value.toFixed(2)),
-        shown(ours.median),
-        shown(pgbench.median),
+        ...[ratio, ratioToDriver].map((one) => spread(one, (value) => value.toFixed(2))),
+        ...[ours, driver, pgbench].map((one) => shown(one.median)),
       ]),
     ),
     "![transactions a second](performance/write.svg)",

@@ -18,7 +18,23 @@ export type OutboxRow = Readonly<{
 // bytea[] by its OID: postgres.js infers it wrongly, and stores wrong bytes from hex strings.
 const byteaArray = 1001;
 
-export const insertRows = async (tx: Transaction, rows: readonly OutboxRow[]): Promise<void> => {
+/** `rows` must not be empty. */
+export const insertRows = (tx: Transaction, rows: readonly OutboxRow[]): Promise<void> => {
+  const [first, ...others] = rows;
+  return first && others.length === 0 ? insertOne(tx, first) : insertMany(tx, rows);
+};
+
+/** Most transactions write one event, and taking arrays apart costs them a sixth of their rate. */
+const insertOne = async (tx: Transaction, row: OutboxRow): Promise<void> => {
+  await rawSql(tx)`
+    insert into outrider.outbox (event_id, type, version, sequence, topic, key, headers, payload)
+    values (
+      ${row.eventId}, ${row.type}, ${row.version}, ${row.sequence}, ${row.topic}, ${row.key},
+      ${row.headers}::text::jsonb, ${row.payload}
+    )`;
+};
+
+const insertMany = async (tx: Transaction, rows: readonly OutboxRow[]): Promise<void> => {
   const sql = rawSql(tx);
   const column = <K extends keyof OutboxRow>(name: K) => rows.map((row) => row[name]);
   await sql`
