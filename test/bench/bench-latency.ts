@@ -12,8 +12,12 @@ import { startBenchRelay } from "./relay-process.ts";
 
 export type Percentiles = Readonly<{ p50: number; p99: number; p999: number; max: number }>;
 
+export type Way = "relay" | "direct";
+
 /** Milliseconds. */
 export type LatencySample = Readonly<{
+  /** Through outbox and relay, or from the writer straight to Kafka. */
+  way: Way;
   rate: number;
   events: number;
   lost: number;
@@ -32,6 +36,9 @@ export type LatencyBench = Readonly<{
 
 const idleS = 15;
 
+/** Not counted: a broker that has just started compiles its code for so long. */
+const warmUp = { rate: 500, seconds: 15 };
+
 export const benchLatency = async (
   context: BenchContext,
   { rates, seconds }: Readonly<{ rates: readonly number[]; seconds: number }>,
@@ -39,16 +46,23 @@ export const benchLatency = async (
   const { stage, folder, url, say } = context;
   const relay = await startBenchRelay(stage, { folder, url, waitReady: true });
   try {
+    const measure = async (way: Way, rate: number, forS: number): Promise<LatencySample> => {
+      const topic = `bench-${randomUUID()}`;
+      const topics = [defineTopic({ name: topic, partitions: 12 })];
+      await applyTopics(stage, { topics, profile: "dev" });
+      return runWriter(context, [way, topic, rate, forS]);
+    };
+    await measure("relay", warmUp.rate, warmUp.seconds);
     const samples: LatencySample[] = [];
     for (let round = 1; round <= context.rounds; round += 1) {
       for (const rate of rates) {
-        const topic = `bench-${randomUUID()}`;
-        const topics = [defineTopic({ name: topic, partitions: 12 })];
-        await applyTopics(stage, { topics, profile: "dev" });
-        const sample = await runWriter(context, [topic, rate, seconds]);
-        samples.push(sample);
-        const { p50, p99 } = sample.sinceCommit;
-        say(`  ${rate}/s: p50 ${p50.toFixed(1)} ms, p99 ${p99.toFixed(1)} ms, lost ${sample.lost}`);
+        for (const way of ["direct", "relay"] as const) {
+          const sample = await measure(way, rate, seconds);
+          samples.push(sample);
+          const { p50, p99 } = sample.sinceCommit;
+          const times = `p50 ${p50.toFixed(1)} ms, p99 ${p99.toFixed(1)} ms, lost ${sample.lost}`;
+          say(`  ${way.padEnd(6)} ${rate}/s: ${times}`);
+        }
       }
     }
     await delay(2000);
@@ -79,5 +93,6 @@ const runWriter = async (
   child.stdout.on("data", (chunk) => (output += chunk));
   const code = await new Promise((resolve) => child.on("close", resolve));
   if (code !== 0) throw new Error(`the writer ended with ${code}`);
-  return JSON.parse(output.trim().split("\n").at(-1) ?? "") as LatencySample;
+  const sample = JSON.parse(output.trim().split("\n").at(-1) ?? "") as Omit<LatencySample, "way">;
+  return { way: args[0] as Way, ...sample };
 };

@@ -1,6 +1,7 @@
 /**
  * From commit to consumer on one clock: this process writes events at a steady rate, whatever
- * comes back, and receives them; the relay is a process of its own. Prints one line of JSON.
+ * comes back, and receives them; the relay is a process of its own. With `direct` the events go
+ * straight to Kafka: the least that any relay can take. Prints one line of JSON.
  */
 
 import { randomUUID } from "node:crypto";
@@ -12,7 +13,7 @@ import { countingOn } from "../support/events.ts";
 import { percentile } from "./statistics.ts";
 
 const env = testEnvironment();
-const [topic = "", rateText = "0", secondsText = "0"] = process.argv.slice(2);
+const [way = "", topic = "", rateText = "0", secondsText = "0"] = process.argv.slice(2);
 const rate = Number(rateText);
 const seconds = Number(secondsText);
 /** Not counted: the relay's producers and this process are still getting going. */
@@ -49,10 +50,31 @@ const db = connectDatabase({ url: env.DATABASE_URL ?? "", name: "bench-writer", 
 const { outbox, create } = countingOn(topic);
 const startedMs = performance.now();
 
+const producer = new kafka.Producer({
+  "bootstrap.servers": env.KAFKA_BOOTSTRAP_SERVERS,
+  acks: -1,
+  "enable.idempotence": true,
+  "linger.ms": 0,
+  "compression.codec": "lz4",
+});
+if (way === "direct") {
+  await new Promise<void>((resolve, reject) => {
+    producer.connect({ timeout }, (error: unknown) => (error ? reject(error) : resolve()));
+  });
+  producer.setPollInBackground(true);
+}
+
 const write = async (n: number): Promise<void> => {
   const event = create(`key-${n % 1000}`, Math.floor(n / 1000) + 1, "x".repeat(200));
   const one: Times = { intended: startedMs + (n / rate) * 1000 };
   times.set(event.id, one);
+  if (way === "direct") {
+    one.committed = performance.now();
+    const value = Buffer.from(JSON.stringify(event.data));
+    const headers = [{ ce_id: event.id }];
+    producer.produce(topic, null, value, event.key, Date.now(), undefined, headers);
+    return;
+  }
   await outbox.transact(db, async (_tx, emit) => emit(event));
   one.committed = performance.now();
 };

@@ -20,7 +20,7 @@ export type BenchRelay = Readonly<{
 }>;
 
 /** As an operator starts it; the flags bound V8's heap (docs/operations.md). */
-export const relayFlags = ["--max-semi-space-size=8", "--max-old-space-size=128"];
+export const relayFlags = ["--max-semi-space-size=32", "--max-old-space-size=256"];
 
 export const startBenchRelay = async (
   stage: BenchStage,
