@@ -2,6 +2,7 @@
 
 import { spawnSync } from "node:child_process";
 import { randomUUID } from "node:crypto";
+import { cpSync } from "node:fs";
 import { join } from "node:path";
 import { applyTopics } from "@outrider/broker";
 import { defineTopic } from "@outrider/event";
@@ -24,7 +25,7 @@ export type BenchContext = Readonly<{
   say(line: string): void;
 }>;
 
-/** One way to move the backlog, in one round. */
+/** One way to move the backlog, in one round; CPU and WAL are for a million events. */
 type Sample = Readonly<{
   eventsPerS: number;
   clientCpuS: number;
@@ -38,6 +39,8 @@ export type RelayBench = Readonly<{
   events: number;
   keys: number;
   rounds: number;
+  /** The peer's backlog is smaller, since it looks through all of it for each batch. */
+  peer: Load;
   ways: Readonly<Record<string, Readonly<Record<keyof Sample, Spread>>>>;
   /** Of rates, within a round. */
   ratios: Readonly<Record<string, Spread>>;
@@ -71,7 +74,24 @@ const runChild = <T>(
 
 type Load = Readonly<{ events: number; keys: number }>;
 
+const peerMax: Load = { events: 20_000, keys: 1000 };
+
+/** The peer's packages are no part of the project: they are installed for the measurement. */
+const installPeer = (folder: string): string => {
+  const cwd = join(folder, "peer");
+  cpSync(join(import.meta.dirname, "peer"), cwd, { recursive: true });
+  const args = ["install", "--frozen-lockfile", "--ignore-scripts"];
+  const result = spawnSync(process.execPath, args, { cwd, encoding: "utf8", timeout: 120_000 });
+  if (result.status !== 0) throw new Error(`The peer cannot be installed: ${result.stderr}`);
+  return cwd;
+};
+
 export const benchRelay = async (context: BenchContext, load: Load): Promise<RelayBench> => {
+  const peerFolder = installPeer(context.folder);
+  const peer = {
+    events: Math.min(peerMax.events, load.events),
+    keys: Math.min(peerMax.keys, load.keys),
+  };
   const sql = connect({ url: context.url, name: "bench", poolMax: 2 });
   const samples: Record<string, Sample[]> = {};
   const checked: OrderResult[] = [];
@@ -79,11 +99,16 @@ export const benchRelay = async (context: BenchContext, load: Load): Promise<Rel
     (samples[way] ??= []).push(sample);
     context.say(`  ${way.padEnd(9)} ${Math.round(sample.eventsPerS).toLocaleString("en-US")}/s`);
   };
+  const check = (topic: string, events: number) =>
+    checked.push(runChild<OrderResult>(context, "verify.node-child.ts", [topic, events]));
   try {
     for (let round = 1; round <= context.rounds; round += 1) {
       context.say(`round ${round} of ${context.rounds}`);
       const bound = (way: string, topic: string) =>
-        measureBound(context, sql, { way, topic, ...load });
+        measureChild(context, sql, {
+          file: "bounds.node-child.ts",
+          args: [way, topic, load.events, load.keys],
+        });
       add("R0", await bound("r0", await createTopic(context)));
       await fillOutbox(sql, { topic: "bench-none", ...load });
       add("R1", await bound("r1", "bench-none"));
@@ -95,13 +120,17 @@ export const benchRelay = async (context: BenchContext, load: Load): Promise<Rel
           `${relays} relay${relays > 1 ? "s" : ""}`,
           await measureRelays(context, sql, { relays, ...load }),
         );
-        checked.push(runChild<OrderResult>(context, "verify.node-child.ts", [topic, load.events]));
+        check(topic, load.events);
       }
+      const peerTopic = await createTopic(context);
+      const args = [peerFolder, peerTopic, peer.events, peer.keys];
+      add("peer", await measureChild(context, sql, { file: "peer.node-child.ts", args }));
+      check(peerTopic, peer.events);
     }
   } finally {
     await sql.end();
   }
-  return { ...load, rounds: context.rounds, ...summarize(samples), checked };
+  return { ...load, peer, rounds: context.rounds, ...summarize(samples), checked };
 };
 
 type Before = Readonly<{ postgres: number; kafka: number; wal: string }>;
@@ -109,6 +138,18 @@ type Before = Readonly<{ postgres: number; kafka: number; wal: string }>;
 const walNow = async (sql: Sql): Promise<string> => {
   const [row] = await sql`select pg_current_wal_lsn()::text as lsn`;
   return row?.lsn;
+};
+
+type Costs = Omit<Sample, "eventsPerS" | "rssBytes">;
+
+const perMillion = (events: number, costs: Costs): Costs => {
+  const of = (value: number) => (value / events) * 1e6;
+  return {
+    clientCpuS: of(costs.clientCpuS),
+    postgresCpuS: of(costs.postgresCpuS),
+    kafkaCpuS: of(costs.kafkaCpuS),
+    walBytes: of(costs.walBytes),
+  };
 };
 
 const costs = async ({ stage }: BenchContext, sql: Sql, before: Before) => {
@@ -122,20 +163,20 @@ const costs = async ({ stage }: BenchContext, sql: Sql, before: Before) => {
   };
 };
 
-const measureBound = async (
+type ChildSpec = Readonly<{ file: string; args: readonly (string | number)[] }>;
+
+const measureChild = async (
   context: BenchContext,
   sql: Sql,
-  { way, topic, events, keys }: Load & Readonly<{ way: string; topic: string }>,
+  { file, args }: ChildSpec,
 ): Promise<Sample> => {
   const before = { ...context.stage.cpu(), wal: await walNow(sql) };
-  const { ms, cpuS } = runChild<{ ms: number; cpuS: number }>(context, "bounds.node-child.ts", [
-    way,
-    topic,
-    events,
-    keys,
-  ]);
-  const rest = await costs(context, sql, before);
-  return { eventsPerS: (events / ms) * 1000, clientCpuS: cpuS, rssBytes: 0, ...rest };
+  const child = runChild<{ events: number; ms: number; cpuS: number }>(context, file, args);
+  const rest = perMillion(child.events, {
+    clientCpuS: child.cpuS,
+    ...(await costs(context, sql, before)),
+  });
+  return { eventsPerS: (child.events / child.ms) * 1000, rssBytes: 0, ...rest };
 };
 
 const measureRelays = async (
@@ -150,10 +191,12 @@ const measureRelays = async (
   );
   try {
     const ms = await timeDrain(sql);
-    const rest = await costs(context, sql, before);
+    const rest = perMillion(events, {
+      clientCpuS: started.reduce((sum, relay) => sum + relay.cpuS(), 0),
+      ...(await costs(context, sql, before)),
+    });
     return {
       eventsPerS: (events / ms) * 1000,
-      clientCpuS: started.reduce((sum, relay) => sum + relay.cpuS(), 0),
       rssBytes: Math.max(...started.map((relay) => relay.rssMax())),
       ...rest,
     };
@@ -188,6 +231,7 @@ const summarize = (samples: Readonly<Record<string, readonly Sample[]>>) => {
     ways,
     ratios: {
       "1 relay / R2": ratio("1 relay", "R2"),
+      "1 relay / peer": ratio("1 relay", "peer"),
       "3 relays / 1 relay": ratio("3 relays", "1 relay"),
       "R2 / R0": ratio("R2", "R0"),
     },

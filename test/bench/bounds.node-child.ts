@@ -5,58 +5,21 @@
  */
 
 import { setTimeout as delay } from "node:timers/promises";
-import kafka from "@confluentinc/kafka-javascript";
 import type { PublishRecord } from "@outrider/event";
 import { connect } from "@outrider/postgres";
 import { createCursor } from "../../packages/outbox/src/relay/copy.ts";
 import { pendingColumns, pendingRowOf } from "../../packages/outbox/src/relay/read.ts";
 import { recordOf } from "../../packages/outbox/src/relay/record.ts";
 import { testEnvironment } from "../support/environment.ts";
+import { openProducer } from "./producer.ts";
 
 const env = testEnvironment();
 const [mode, topic = "", count = "0", keys = "1"] = process.argv.slice(2);
 const events = Number(count);
 /** In memory at a time, for r0. */
 const windowSize = 20_000;
-
-const openProducer = async () => {
-  const producer = new kafka.Producer({
-    "bootstrap.servers": env.KAFKA_BOOTSTRAP_SERVERS,
-    acks: -1,
-    "enable.idempotence": true,
-    "message.timeout.ms": 0,
-    "compression.codec": "lz4",
-    // What was fastest here (docs/performance.md).
-    "linger.ms": 5,
-    partitioner: "murmur2_random",
-    dr_cb: true,
-  });
-  let missing = 0;
-  let wake = () => {};
-  producer.on("delivery-report", () => {
-    missing -= 1;
-    if (missing === 0) wake();
-  });
-  await new Promise<void>((resolve, reject) => {
-    producer.connect({ timeout: 5000 }, (error: unknown) => (error ? reject(error) : resolve()));
-  });
-  producer.setPollInBackground(true);
-  return {
-    /** False when the queue is full. */
-    send: ({ value, key, timestampMs, headers }: PublishRecord): boolean => {
-      try {
-        const rest = [timestampMs, undefined, headers] as never[];
-        producer.produce(topic, null, value as Buffer, key as Buffer, ...rest);
-        missing += 1;
-        return true;
-      } catch {
-        return false;
-      }
-    },
-    drained: () => new Promise<void>((resolve) => (missing === 0 ? resolve() : (wake = resolve))),
-    close: () => new Promise<void>((resolve) => producer.disconnect(2000, () => resolve())),
-  };
-};
+/** What was fastest here (docs/performance.md). */
+const lingerMs = 5;
 
 const readAll = async (onRecord: (record: PublishRecord) => boolean): Promise<void> => {
   const sql = connect({ url: env.DATABASE_URL ?? "", name: "bench-bounds", poolMax: 1 });
@@ -101,7 +64,7 @@ const measure = async (act: () => Promise<void>): Promise<void> => {
 if (mode === "r1") {
   await measure(() => readAll(() => true));
 } else {
-  const producer = await openProducer();
+  const producer = await openProducer(topic, lingerMs);
   if (mode === "r2") {
     await measure(async () => {
       await readAll(producer.send);

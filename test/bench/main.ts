@@ -1,6 +1,6 @@
 /**
- * `bun run bench relay|latency|write`: measures on services of its own, writes its part of
- * docs/performance.md, and never fails for a time.
+ * `bun run bench relay|latency|write|horizon|memory`: measures on services of its own, writes its
+ * part of docs/performance.md, and never fails for a time.
  */
 
 import { mkdtempSync, rmSync } from "node:fs";
@@ -10,18 +10,22 @@ import { parseArgs } from "node:util";
 import { silentReport } from "@outrider/stack";
 import { migrateAll } from "@outrider/postgres/migrate";
 import { testEnvironment } from "../support/environment.ts";
+import { benchHorizon } from "./bench-horizon.ts";
 import { benchLatency } from "./bench-latency.ts";
+import { benchMemory } from "./bench-memory.ts";
 import { benchRelay } from "./bench-relay.ts";
 import type { BenchContext } from "./bench-relay.ts";
 import { benchWrite } from "./bench-write.ts";
 import { writeLatencySection, writeRelaySection, writeWriteSection } from "./page.ts";
+import { writeHorizonSection, writeMemorySection } from "./page-more.ts";
 import { startBenchStage } from "./stage.ts";
 
-const usage = `Usage: bun run bench relay|latency|write [options]
+const usage = `Usage: bun run bench relay|latency|write|horizon|memory [options]
 
-  --rounds N      how often everything is measured, taking turns (3)
-  --events N      relay: size of the backlog (1000000)
-  --seconds N     latency, write: length of each measurement (10)
+  --rounds N      relay, latency, write: how often everything is measured, taking turns (3)
+  --events N      relay, memory: size of the backlog (1000000; memory 10000000)
+  --seconds N     latency, write, memory: length of each measurement (10; memory 60)
+  --minutes N     horizon: how long a snapshot is held (10)
   --rates N,...   latency: events a second (100,500,1000,5000)
   --clients N,... write: transactions at a time (1,8,16)
   --dry-run       leaves docs/performance.md alone
@@ -31,8 +35,9 @@ const usage = `Usage: bun run bench relay|latency|write [options]
 const options = {
   json: { type: "boolean", default: false },
   rounds: { type: "string", default: "3" },
-  events: { type: "string", default: "1000000" },
-  seconds: { type: "string", default: "10" },
+  events: { type: "string" },
+  seconds: { type: "string" },
+  minutes: { type: "string", default: "10" },
   rates: { type: "string", default: "100,500,1000,5000" },
   clients: { type: "string", default: "1,8,16" },
   "dry-run": { type: "boolean", default: false },
@@ -58,11 +63,11 @@ if (values.help) {
   console.log(usage);
   process.exit(0);
 }
-const [events, seconds, rounds] = [values.events, values.seconds, values.rounds].map(Number) as [
-  number,
-  number,
-  number,
-];
+const [name = ""] = positionals;
+const isMemory = name === "memory";
+const events = Number(values.events ?? (isMemory ? 10_000_000 : 1_000_000));
+const seconds = Number(values.seconds ?? (isMemory ? 60 : 10));
+const [rounds, minutes] = [values.rounds, values.minutes].map(Number) as [number, number];
 const [rates, clients] = [values.rates, values.clients].map((text) =>
   text.split(",").map(Number),
 ) as [number[], number[]];
@@ -84,14 +89,23 @@ const benches = {
     if (isPage) writeWriteSection(result);
     return result;
   },
+  horizon: async (context: BenchContext) => {
+    const result = await benchHorizon(context, { minutes, eventsPerS: 5000 });
+    if (isPage) writeHorizonSection(result);
+    return result;
+  },
+  memory: async (context: BenchContext) => {
+    const result = await benchMemory(context, { events, seconds });
+    if (isPage) writeMemorySection(result);
+    return result;
+  },
 };
 
-const [name = ""] = positionals;
 const bench = (benches as Partial<Record<string, (context: BenchContext) => Promise<object>>>)[
   name
 ];
 const known = bench ?? refuse(`There is no bench "${name}"`);
-if (![events, seconds, rounds, ...rates, ...clients].every((value) => value > 0)) {
+if (![events, seconds, rounds, minutes, ...rates, ...clients].every((value) => value > 0)) {
   refuse("Numbers must be above zero");
 }
 const folder = mkdtempSync(join(tmpdir(), "outrider-bench-"));

@@ -12,7 +12,10 @@ import type { Spread } from "./statistics.ts";
 const docs = join(import.meta.dirname, "../../docs");
 
 const row = (cells: readonly (string | number)[]): string => `| ${cells.join(" | ")} |`;
-const table = (head: readonly string[], rows: readonly (readonly (string | number)[])[]): string =>
+export const table = (
+  head: readonly string[],
+  rows: readonly (readonly (string | number)[])[],
+): string =>
   [row(head), row(head.map((_, at) => (at === 0 ? "---" : "--:"))), ...rows.map(row)].join("\n");
 
 const spread = ({ median, min, max }: Spread, show: (value: number) => string): string =>
@@ -28,7 +31,11 @@ export const replaceSection = (page: string, name: string, text: string): string
   return `${head}${begin}\n\n${text}\n\n${end}${tail}`;
 };
 
-const writeSection = (name: string, text: string, charts: Readonly<Record<string, string>>) => {
+export const writeSection = (
+  name: string,
+  text: string,
+  charts: Readonly<Record<string, string>>,
+) => {
   const folder = join(docs, "performance");
   if (!existsSync(folder)) mkdirSync(folder);
   for (const [file, svg] of Object.entries(charts)) writeFileSync(join(folder, file), svg);
@@ -37,14 +44,16 @@ const writeSection = (name: string, text: string, charts: Readonly<Record<string
 };
 
 export const writeRelaySection = (bench: RelayBench): void => {
-  const { ways, ratios, events, keys, rounds, checked } = bench;
+  const { ways, ratios, events, keys, rounds, checked, peer } = bench;
   const bars = Object.entries(ways).map(([label, one]) => ({ label, spread: one.eventsPerS }));
-  const perMillion = (value: number) => (value / events) * 1e6;
   const bad = checked.filter((one) => one.problems.length > 0);
   const duplicates = checked.reduce((sum, one) => sum + one.duplicates, 0);
   const text = [
     `${events.toLocaleString("en-US")} events, ${keys.toLocaleString("en-US")} keys, ${rounds} ` +
-      "rounds, interleaved; medians with minimum and maximum.",
+      "rounds, interleaved; medians with minimum and maximum. The peer is the npm package " +
+      "pg-transactional-outbox, polling, with a segment for each key; its backlog is " +
+      `${peer.events.toLocaleString("en-US")} events of ${peer.keys.toLocaleString("en-US")} ` +
+      "keys, since it looks through all of it for each batch.",
     table(
       ["ratio within a round", "median", "min", "max"],
       Object.entries(ratios).map(([name, { median, min, max }]) => [
@@ -61,10 +70,10 @@ export const writeRelaySection = (bench: RelayBench): void => {
       Object.entries(ways).map(([way, one]) => [
         way,
         spread(one.eventsPerS, shown),
-        shown(perMillion(one.clientCpuS.median)),
-        shown(perMillion(one.postgresCpuS.median)),
-        shown(perMillion(one.kafkaCpuS.median)),
-        shown(perMillion(one.walBytes.median) / 1e6),
+        shown(one.clientCpuS.median),
+        shown(one.postgresCpuS.median),
+        shown(one.kafkaCpuS.median),
+        shown(one.walBytes.median / 1e6),
         one.rssBytes.median > 0 ? Math.round(one.rssBytes.median / 1024 / 1024) : "-",
       ]),
     ),
