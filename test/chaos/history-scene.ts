@@ -9,6 +9,7 @@ import { logRecordOf, readCommits, recordCommits } from "../e2e/observer.ts";
 import { testKafka } from "../support/environment.ts";
 import { createRelayScene } from "../support/relay-scene.ts";
 import type { RelayScene } from "../support/relay-scene.ts";
+import { afterDecisions, readLetters } from "./decisions.ts";
 
 export type HistoryScene = RelayScene &
   Readonly<{
@@ -23,7 +24,10 @@ export const createHistoryScene = async (openPublisher: OpenPublisher): Promise<
     ...scene,
     findings: async (topic) => {
       const log = (await readTopic(testKafka(), topic)).map(logRecordOf);
-      const committed = await readCommits(scene.sql, topic);
+      const written = await readCommits(scene.sql, topic);
+      const letters = await readLetters(scene.sql);
+      const isDecided = letters.some(({ state }) => state !== "open");
+      const committed = isDecided ? afterDecisions(written, letters) : written;
       return kindsOf(checkLog({ committed, rolledBack: new Set(), log }));
     },
     reset: async () => {

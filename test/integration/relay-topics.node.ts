@@ -116,7 +116,7 @@ describe("a topic that is refused as a whole", () => {
     const relay = scene.start({}, { topicRetry: { baseMs: 200, capMs: 400 } });
     await writeBoth([bad, good], 1, 20);
     await arrived(good.topic, 20);
-    assert.match(String(relay.state().failing[0]?.error), /TOPIC_AUTHORIZATION_FAILED/);
+    assert.match(String(relay.state().refused[0]?.error), /TOPIC_AUTHORIZATION_FAILED/);
     await writeBoth([good], 21, 30);
     await arrived(good.topic, 30);
     assert.equal(await scene.countOf("outbox"), 20);
@@ -124,6 +124,6 @@ describe("a topic that is refused as a whole", () => {
     await scene.emptied("outbox");
     assert.deepEqual(await firstsOf(bad.topic, "key"), range(1, 20));
     assert.equal(await scene.countOf("dead_letters"), 0);
-    assert.deepEqual(relay.state().failing, []);
+    assert.deepEqual(relay.state().refused, []);
   });
 });

@@ -170,14 +170,15 @@ describe("after a failure the rows are read again", () => {
     const name = `test-missing-${randomUUID()}`;
     await countingOn(name).write(db, "waits", 1, 2);
     const relay = start();
-    const failing = () => relay.state().failing.length === 1;
-    await until(failing, { what: "a failing shard", timeoutMs: 15_000 });
-    assert.match(String(relay.state().failing[0]?.error), /Kafka refused/);
+    const isRefused = () => relay.state().refused.length === 1;
+    await until(isRefused, { what: "a refused topic", timeoutMs: 15_000 });
+    assert.equal(relay.state().refused[0]?.topic, name);
+    assert.match(String(relay.state().refused[0]?.error), /Kafka refused/);
     assert.equal(await pendingCount(), 2);
     await applyTopics(kafka, { topics: [defineTopic({ name, partitions: 1 })], profile: "dev" });
     await drained();
     assert.deepEqual(await published("waits", name), [1, 2]);
-    assert.deepEqual(relay.state().failing, []);
+    assert.deepEqual(relay.state().refused, []);
   });
 
   test("nothing is lost or reordered while Postgres ends connections", async () => {

@@ -7,6 +7,7 @@ const state = (change: Partial<RelayState> = {}): RelayState => ({
   owned: [0, 1],
   opening: [],
   failing: [],
+  refused: [],
   aside: [],
   sinceRenewalMs: 10,
   ...change,
@@ -57,4 +58,10 @@ test("a shard whose producer is still being opened makes it unready", () => {
   expect(isFault(failure, "publish_failed") && failure.message).toBe(
     "1 shards have no producer yet",
   );
+});
+
+test("a topic that is refused or stuck does not make it unready: the others go on", () => {
+  const refused = [{ shard: 1, topic: "orders", error: new Error("no such topic") }];
+  const aside = [{ shard: 1, topics: ["orders"] }];
+  expect(failureOf(() => checkShards(state({ refused, aside })))).toBeUndefined();
 });

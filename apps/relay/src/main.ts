@@ -21,7 +21,7 @@ const schema = v.strictObject({
   relayBatchMax: v.optional(setting.integer(1, 100_000), 2000),
   relayBatchBytesMax: v.optional(setting.integer(1, 1_000_000_000), 4 * 1024 * 1024),
   relayLeaseTtlMs: v.optional(setting.integer(2000, 300_000), 5000),
-  relayPollMaxMs: v.optional(setting.integer(1, 60_000), 50),
+  relayPollMaxMs: v.optional(setting.integer(1, 60_000), 200),
   relayStuckMs: v.optional(setting.integer(100, 600_000), 2000),
   relayPoolMax: v.optional(setting.integer(1, 256), 10),
   relaySkipTopics: v.optional(setting.list, ""),

@@ -84,8 +84,10 @@ export type RelayState = Readonly<{
   owned: readonly number[];
   /** Shards that are claimed and cannot publish yet, since their producer is being opened. */
   opening: readonly number[];
-  /** Shards whose last pass failed, or that Kafka refuses a topic of, with the error. */
+  /** Shards whose last pass failed. */
   failing: readonly Readonly<{ shard: number; error: unknown }>[];
+  /** Topics that Kafka refuses as a whole; they are tried again. */
+  refused: readonly Readonly<{ shard: number; topic: string; error: unknown }>[];
   /** Topics that are set aside, so that others go on. */
   aside: readonly Readonly<{ shard: number; topics: readonly string[] }>[];
   /** Since the database last answered the renewal, milliseconds. */
@@ -179,6 +181,7 @@ const stateOf = (loops: readonly ShardLoop[]): Omit<RelayState, "sinceRenewalMs"
   failing: loops
     .map((loop) => ({ shard: loop.shard, error: loop.failure() }))
     .filter((one) => one.error !== undefined),
+  refused: loops.flatMap((loop) => loop.refused().map((one) => ({ shard: loop.shard, ...one }))),
   aside: loops
     .map((loop) => ({ shard: loop.shard, topics: loop.aside() }))
     .filter((one) => one.topics.length > 0),

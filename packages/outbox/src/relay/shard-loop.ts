@@ -9,6 +9,7 @@ import { backoffMs, fault } from "@outrider/event";
 import type { Backoff, OpenPublisher } from "@outrider/event";
 import { createRefused, createStuck } from "./aside.ts";
 import { learn, remove } from "./deliver.ts";
+import type { Refused } from "./aside.ts";
 import type { Epoch, PassDeps, PassLimits, ShardMemory, Turn } from "./epoch.ts";
 import type { CreateFloor, Decided } from "./floor.ts";
 import type { Claim, Lease } from "./lease.ts";
@@ -51,6 +52,8 @@ export type ShardLoop = Readonly<{
   loseIfOverdue(): void;
   /** What the last pass failed with. */
   failure(): unknown;
+  /** Topics that Kafka refuses as a whole, and what it says. */
+  refused(): ReturnType<Refused["errors"]>;
   /** Topics that are set aside now. */
   aside(): readonly string[];
   /** Not yet able to publish, and not known to be unable. */
@@ -130,7 +133,8 @@ export const startShardLoop = (shard: number, deps: ShardDeps): ShardLoop => {
     loseIfOverdue: () => {
       if (ownership && monotonicMs() >= ownership.validUntilMs) lose(ownership);
     },
-    failure: () => failure ?? memory.refused.errors()[0]?.error,
+    failure: () => failure,
+    refused: memory.refused.errors,
     aside: () => [...(ownership?.epoch?.stuck.topics() ?? []), ...memory.refused.topics()],
     isOpening: () => failure === undefined && ownership?.epoch === undefined,
     reload: () => {
@@ -185,7 +189,9 @@ const begin = async (ownership: Ownership, { deps, memory }: Service): Promise<E
   const publisher = await deps.openPublisher(shard);
   // Alone in its process, and the process did not outlive it.
   if (crashes > 2 && trying !== null) {
-    const message = `Its relay ended ${crashes} times without a pass, last with this event alone`;
+    const message =
+      `Its relay ended ${crashes} times without a pass, last with this event alone; ` +
+      "Kafka may have it all the same";
     memory.suspicion.condemn(trying, { code: "PROCESS_KILLED", message });
   }
   const epoch: Epoch = {
