@@ -40,7 +40,7 @@ export type RelayBench = Readonly<{
   keys: number;
   rounds: number;
   /** The peer's backlog is smaller, since it looks through all of it for each batch. */
-  peer: Load;
+  peer?: Load;
   ways: Readonly<Record<string, Readonly<Record<keyof Sample, Spread>>>>;
   /** Of rates, within a round. */
   ratios: Readonly<Record<string, Spread>>;
@@ -86,8 +86,11 @@ const installPeer = (folder: string): string => {
   return cwd;
 };
 
-export const benchRelay = async (context: BenchContext, load: Load): Promise<RelayBench> => {
-  const peerFolder = installPeer(context.folder);
+export const benchRelay = async (
+  context: BenchContext,
+  { hasPeer, ...load }: Load & Readonly<{ hasPeer: boolean }>,
+): Promise<RelayBench> => {
+  const peerFolder = hasPeer && installPeer(context.folder);
   const peer = {
     events: Math.min(peerMax.events, load.events),
     keys: Math.min(peerMax.keys, load.keys),
@@ -122,6 +125,7 @@ export const benchRelay = async (context: BenchContext, load: Load): Promise<Rel
         );
         check(topic, load.events);
       }
+      if (!peerFolder) continue;
       const peerTopic = await createTopic(context);
       const args = [peerFolder, peerTopic, peer.events, peer.keys];
       add("peer", await measureChild(context, sql, { file: "peer.node-child.ts", args }));
@@ -130,7 +134,8 @@ export const benchRelay = async (context: BenchContext, load: Load): Promise<Rel
   } finally {
     await sql.end();
   }
-  return { ...load, peer, rounds: context.rounds, ...summarize(samples), checked };
+  const { rounds } = context;
+  return { ...load, ...(hasPeer && { peer }), rounds, ...summarize(samples), checked };
 };
 
 type Before = Readonly<{ postgres: number; kafka: number; wal: string }>;
@@ -231,7 +236,7 @@ const summarize = (samples: Readonly<Record<string, readonly Sample[]>>) => {
     ways,
     ratios: {
       "1 relay / R2": ratio("1 relay", "R2"),
-      "1 relay / peer": ratio("1 relay", "peer"),
+      ...(samples.peer && { "1 relay / peer": ratio("1 relay", "peer") }),
       "3 relays / 1 relay": ratio("3 relays", "1 relay"),
       "R2 / R0": ratio("R2", "R0"),
     },

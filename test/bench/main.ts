@@ -28,6 +28,7 @@ const usage = `Usage: bun run bench relay|latency|write|horizon|memory [options]
   --minutes N     horizon: how long a snapshot is held (10)
   --rates N,...   latency: events a second (100,500,1000,5000)
   --clients N,... write: transactions at a time (1,8,16)
+  --no-peer       relay: leaves out the peer, whose packages are installed for the run
   --dry-run       leaves docs/performance.md alone
   --json          prints the result as JSON
 `;
@@ -40,6 +41,7 @@ const options = {
   minutes: { type: "string", default: "10" },
   rates: { type: "string", default: "100,500,1000,5000" },
   clients: { type: "string", default: "1,8,16" },
+  "no-peer": { type: "boolean", default: false },
   "dry-run": { type: "boolean", default: false },
   help: { type: "boolean", short: "h", default: false },
 } as const;
@@ -75,7 +77,8 @@ const isPage = !values["dry-run"];
 
 const benches = {
   relay: async (context: BenchContext) => {
-    const result = await benchRelay(context, { events, keys: Math.min(100_000, events) });
+    const load = { events, keys: Math.min(100_000, events) };
+    const result = await benchRelay(context, { ...load, hasPeer: !values["no-peer"] });
     if (isPage) writeRelaySection(result);
     return result;
   },

@@ -43,6 +43,11 @@ export const writeSection = (
   writeFileSync(path, replaceSection(readFileSync(path, "utf8"), name, text));
 };
 
+const sayPeer = ({ events, keys }: Readonly<{ events: number; keys: number }>): string =>
+  " The peer is the npm package pg-transactional-outbox, polling, with a segment for each key; " +
+  `its backlog is ${events.toLocaleString("en-US")} events of ${keys.toLocaleString("en-US")} ` +
+  "keys, since it looks through all of it for each batch.";
+
 export const writeRelaySection = (bench: RelayBench): void => {
   const { ways, ratios, events, keys, rounds, checked, peer } = bench;
   const bars = Object.entries(ways).map(([label, one]) => ({ label, spread: one.eventsPerS }));
@@ -50,10 +55,7 @@ export const writeRelaySection = (bench: RelayBench): void => {
   const duplicates = checked.reduce((sum, one) => sum + one.duplicates, 0);
   const text = [
     `${events.toLocaleString("en-US")} events, ${keys.toLocaleString("en-US")} keys, ${rounds} ` +
-      "rounds, interleaved; medians with minimum and maximum. The peer is the npm package " +
-      "pg-transactional-outbox, polling, with a segment for each key; its backlog is " +
-      `${peer.events.toLocaleString("en-US")} events of ${peer.keys.toLocaleString("en-US")} ` +
-      "keys, since it looks through all of it for each batch.",
+      `rounds, interleaved; medians with minimum and maximum.${peer ? sayPeer(peer) : ""}`,
     table(
       ["ratio within a round", "median", "min", "max"],
       Object.entries(ratios).map(([name, { median, min, max }]) => [
