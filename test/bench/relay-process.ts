@@ -6,6 +6,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { choosePort, startChild } from "@outrider/stack";
 import type { Child } from "@outrider/stack";
 import type { Sql } from "@outrider/postgres";
+import { apps } from "../../apps/cli/src/project.ts";
 import { until } from "../support/until.ts";
 import { cpuOf } from "./stage.ts";
 import type { BenchStage } from "./stage.ts";
@@ -19,8 +20,7 @@ export type BenchRelay = Readonly<{
   stop(): Promise<void>;
 }>;
 
-/** As an operator starts it; the flags bound V8's heap (docs/operations.md). */
-export const relayFlags = ["--max-semi-space-size=32", "--max-old-space-size=256"];
+const { flags = [] } = apps.find(({ name }) => name === "relay") ?? {};
 
 export const startBenchRelay = async (
   stage: BenchStage,
@@ -30,7 +30,7 @@ export const startBenchRelay = async (
   const child: Child = await startChild({
     name: "bench-relay",
     command: stage.nodePath,
-    args: [...relayFlags, join(root, "apps/relay/src/main.ts")],
+    args: [...flags, join(root, "apps/relay/src/main.ts")],
     cwd: root,
     env: {
       DATABASE_URL: url,

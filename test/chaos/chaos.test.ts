@@ -1,23 +1,32 @@
-/** The test run's share of faults: one fixed seed, a minute of them. */
+/** The test run's share of faults: fixed seeds, a minute of them each. */
 
 import { expect, test } from "bun:test";
 import { testEnvironment } from "../support/environment.ts";
 import { runChaos } from "./run-chaos.ts";
+import type { ChaosReport } from "./run-chaos.ts";
 
-test("nothing is lost or swapped while everything fails in turn", async () => {
-  const report = await runChaos({
-    seed: 20_261_121,
-    seconds: 60,
-    lateMs: 6000,
-    longMs: 6000,
+const run = (seed: number, seconds: number, brokers: 1 | 3) =>
+  runChaos({
+    ...{ seed, seconds, brokers, lateMs: 6000, longMs: 6000 },
     env: testEnvironment(),
     say: () => {},
   });
+
+const summaryOf = ({ committed, duplicates, drainMs }: ChaosReport): string =>
+  `${committed} events, ${duplicates} duplicates, drained in ${(drainMs / 1000).toFixed(1)} s`;
+
+test("nothing is lost or swapped while everything fails in turn", async () => {
+  const report = await run(20_261_121, 60, 1);
   expect(report.violations).toEqual([]);
   expect(Object.keys(report.faults).length).toBeGreaterThan(10);
   expect(report.committed).toBeGreaterThan(1000);
-  console.log(
-    `${report.committed} events, ${report.duplicates} duplicates, drained in ` +
-      `${(report.drainMs / 1000).toFixed(1)} s`,
-  );
+  console.log(summaryOf(report));
 }, 180_000);
+
+test("nor while brokers of a cluster are killed, and have no room on their disks", async () => {
+  const report = await run(7, 60, 3);
+  expect(report.violations).toEqual([]);
+  const kinds = Object.keys(report.faults);
+  expect(kinds.filter((kind) => kind.includes("broker"))).toHaveLength(3);
+  console.log(summaryOf(report));
+}, 240_000);

@@ -2,8 +2,9 @@
 
 import { setTimeout as delay } from "node:timers/promises";
 import type { Sql } from "@outrider/postgres";
+import type { Cluster } from "./cluster.ts";
 import type { RelayFleet } from "./fleet.ts";
-import type { Stage } from "./stage.ts";
+import type { Service, Stage } from "./stage.ts";
 
 export type FaultScene = Readonly<{
   stage: Stage;
@@ -18,7 +19,7 @@ export type FaultScene = Readonly<{
   onViolation(detail: string): void;
 }>;
 
-export type FaultKind = keyof typeof faults;
+export type Fault = (scene: FaultScene) => Promise<void>;
 
 const pick = (scene: FaultScene): number => Math.floor(scene.random() * scene.fleet.size);
 
@@ -28,7 +29,21 @@ const assertNotReady = async ({ fleet, onViolation }: FaultScene, what: string):
   if (ready > 0) onViolation(`L5: ${ready} relays are ready while ${what}`);
 };
 
-export const faults = {
+/** A cluster's stage has no single broker, and the other way round. */
+const brokerOf = ({ stage }: FaultScene): Service => stage.broker as Service;
+const clusterOf = ({ stage }: FaultScene): Cluster => stage.cluster as Cluster;
+
+const brokers = (scene: FaultScene): number[] => {
+  const first = Math.floor(scene.random() * clusterOf(scene).size);
+  return [first, (first + 1) % clusterOf(scene).size];
+};
+
+export const faultsOf = ({ cluster }: Stage): Readonly<Record<string, Fault>> => ({
+  ...everywhere,
+  ...(cluster ? withCluster : withBroker),
+});
+
+const everywhere: Readonly<Record<string, Fault>> = {
   "relay killed": (scene: FaultScene) => scene.fleet.kill(pick(scene)),
   "relay stopped and started": async (scene: FaultScene) => {
     const { exitCode, durationMs } = await scene.fleet.restart(pick(scene));
@@ -71,33 +86,50 @@ export const faults = {
   },
   "Postgres killed": ({ stage }: FaultScene) => stage.postgres.crash(200),
   "Postgres restarted": ({ stage }: FaultScene) => stage.postgres.restart(),
-  "Kafka connections reset": async ({ stage }: FaultScene) => stage.kafka.proxy.reset(),
-  "Kafka connection reset at a produce request": async ({ stage }: FaultScene) => {
-    stage.kafka.proxy.resetAfter(/test\.counted/);
+};
+
+const withBroker: Readonly<Record<string, Fault>> = {
+  "Kafka connections reset": async (scene: FaultScene) => brokerOf(scene).proxy.reset(),
+  "Kafka connection reset at a produce request": async (scene: FaultScene) => {
+    brokerOf(scene).proxy.resetAfter(/test\.counted/);
     await delay(300);
   },
   "Kafka unreachable": async (scene: FaultScene) => {
-    const { proxy } = scene.stage.kafka;
+    const { proxy } = brokerOf(scene);
     await proxy.cut();
     await delay(scene.leaseTtlMs * 1.5);
     await assertNotReady(scene, "Kafka is unreachable");
     await proxy.restore();
   },
-  "Kafka slow": async ({ stage }: FaultScene) => {
-    stage.kafka.proxy.delay(40);
+  "Kafka slow": async (scene: FaultScene) => {
+    const { proxy } = brokerOf(scene);
+    proxy.delay(40);
     await delay(1500);
-    stage.kafka.proxy.delay(0);
+    proxy.delay(0);
   },
-  "Kafka silent one way": async ({ stage, longMs }: FaultScene) => {
-    stage.kafka.proxy.silence("from");
-    await delay(Math.min(longMs, 4000));
-    stage.kafka.proxy.silence(undefined);
+  "Kafka silent one way": async (scene: FaultScene) => {
+    const { proxy } = brokerOf(scene);
+    proxy.silence("from");
+    await delay(Math.min(scene.longMs, 4000));
+    proxy.silence(undefined);
   },
-  "broker frozen": async ({ stage, longMs }: FaultScene) => {
-    stage.kafka.signal("SIGSTOP");
-    await delay(longMs);
-    stage.kafka.signal("SIGCONT");
+  "broker frozen": async (scene: FaultScene) => {
+    brokerOf(scene).signal("SIGSTOP");
+    await delay(scene.longMs);
+    brokerOf(scene).signal("SIGCONT");
   },
-  "broker killed": ({ stage }: FaultScene) => stage.kafka.crash(200),
-  "broker restarted": ({ stage }: FaultScene) => stage.kafka.restart(),
-} as const satisfies Record<string, (scene: FaultScene) => Promise<void>>;
+  "broker killed": (scene: FaultScene) => brokerOf(scene).crash(200),
+  "broker restarted": (scene: FaultScene) => brokerOf(scene).restart(),
+};
+
+/** Long enough for leaders to move, and for replicas to leave the set that has to be in sync. */
+const awayMs = 6000;
+
+const withCluster: Readonly<Record<string, Fault>> = {
+  "one broker of three killed": (scene: FaultScene) =>
+    clusterOf(scene).crash(brokers(scene).slice(0, 1), awayMs),
+  "two brokers of three killed": (scene: FaultScene) =>
+    clusterOf(scene).crash(brokers(scene), awayMs),
+  "a broker's disk full": (scene: FaultScene) =>
+    clusterOf(scene).fillDisk(brokers(scene)[0] as number),
+};

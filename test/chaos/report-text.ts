@@ -27,7 +27,8 @@ export const reportText = (report: ChaosReport): string => {
   const found =
     violations.length === 0 ? "Nothing." : violations.map((one) => `- ${one}`).join("\n");
   return [
-    `Seed ${report.seed}, ${report.seconds} s, ${total} faults: ${report.committed} events were ` +
+    `Seed ${report.seed}, ${report.brokers} broker${report.brokers > 1 ? "s" : ""}, ` +
+      `${report.seconds} s, ${total} faults: ${report.committed} events were ` +
       `committed, ${report.records} records are in Kafka, ${report.duplicates} of them ` +
       "duplicates. " +
       `After the faults the backlog was gone in ${(report.drainMs / 1000).toFixed(1)} s. ` +

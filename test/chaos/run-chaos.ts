@@ -16,8 +16,8 @@ import { until } from "../support/until.ts";
 import { createAccounts, startBank } from "./bank.ts";
 import type { BankCounts } from "./bank.ts";
 import { afterDecisions, checkAccounts, readLetters } from "./decisions.ts";
-import { faults } from "./faults.ts";
-import type { FaultKind, FaultScene } from "./faults.ts";
+import { faultsOf } from "./faults.ts";
+import type { FaultScene } from "./faults.ts";
 import { startFleet } from "./fleet.ts";
 import { startOperator } from "./operator.ts";
 import type { OperatorCounts } from "./operator.ts";
@@ -30,13 +30,17 @@ export type ChaosOptions = Readonly<{
   lateMs: number;
   longMs: number;
   env: Readonly<Record<string, string | undefined>>;
+  brokers: 1 | 3;
   say(line: string): void;
 }>;
+
+type FaultCounts = Readonly<Record<string, number>>;
 
 export type ChaosReport = Readonly<{
   seed: number;
   seconds: number;
-  faults: Readonly<Partial<Record<FaultKind, number>>>;
+  brokers: number;
+  faults: FaultCounts;
   bank: Readonly<BankCounts>;
   operator: Readonly<OperatorCounts>;
   committed: number;
@@ -56,11 +60,11 @@ const rssLimitBytes = 700 * 1024 * 1024;
 const folderOf = () => mkdtempSync(join(tmpdir(), "outrider-chaos-"));
 
 export const runChaos = async (options: ChaosOptions): Promise<ChaosReport> => {
-  const { seed, env, say } = options;
+  const { seed, env, brokers, say } = options;
   const folder = folderOf();
   const logFolder = join(folder, "logs");
   mkdirSync(logFolder);
-  const stage = await startStage(folder, env);
+  const stage = await startStage(folder, options);
   const sql = connect({ url: stage.postgres.directUrl, name: "chaos", poolMax: 4 });
   const violations: string[] = [];
   try {
@@ -106,7 +110,7 @@ export const runChaos = async (options: ChaosOptions): Promise<ChaosReport> => {
       const history = await checkHistory(sql, stage.kafka.bootstrapServers, injected);
       if (fleet.rssMax() > rssLimitBytes) violations.push("L4: a relay needs too much memory");
       return {
-        ...{ seed, seconds: options.seconds, faults: injected, bank: bank.counts },
+        ...{ seed, seconds: options.seconds, brokers, faults: injected, bank: bank.counts },
         ...{ operator: operator.counts, drainMs, relayRssMaxBytes: fleet.rssMax() },
         ...history,
         violations: [...violations, ...history.violations],
@@ -124,29 +128,29 @@ export const runChaos = async (options: ChaosOptions): Promise<ChaosReport> => {
 
 type Stage = Awaited<ReturnType<typeof startStage>>;
 
-const prepare = async (sql: Sql, { postgres, kafka }: Stage): Promise<void> => {
+const prepare = async (sql: Sql, { postgres, kafka, cluster }: Stage): Promise<void> => {
   await migrateAll({ url: postgres.directUrl, folder: join(import.meta.dirname, "../../drizzle") });
   await recordCommits(sql);
   await createAccounts(sql);
   const ordinary = defineTopic({ name: topics.ordinary, partitions: 6 });
   const small = defineTopic({ name: topics.small, partitions: 2 });
-  const catalogue = { topics: [ordinary, { ...small, maxMessageBytes: 10_000 }] };
-  await applyTopics(kafka, { ...catalogue, profile: "dev" });
+  // Of three brokers all have to be there for the one topic, and two for the other.
+  const minInSyncReplicas = { dev: 1, production: 3 };
+  const topicsOfRun = [ordinary, { ...small, maxMessageBytes: 10_000, minInSyncReplicas }];
+  await applyTopics(kafka, { topics: topicsOfRun, profile: cluster ? "production" : "dev" });
 };
 
 /** Injects faults until the time is over; now and then two at once. */
-const inject = async (
-  scene: FaultScene,
-  { seconds, say }: ChaosOptions,
-): Promise<Partial<Record<FaultKind, number>>> => {
-  const { random } = scene;
-  const kinds = Object.keys(faults) as FaultKind[];
-  const counts: Partial<Record<FaultKind, number>> = {};
+const inject = async (scene: FaultScene, { seconds, say }: ChaosOptions): Promise<FaultCounts> => {
+  const { random, stage } = scene;
+  const faults = faultsOf(stage);
+  const kinds = Object.keys(faults);
+  const counts: Record<string, number> = {};
   // Each kind once before any comes again.
-  let left: FaultKind[] = [];
-  const draw = (): FaultKind => {
+  let left: string[] = [];
+  const draw = (): string => {
     if (left.length === 0) left = [...kinds];
-    return left.splice(Math.floor(random() * left.length), 1)[0] as FaultKind;
+    return left.splice(Math.floor(random() * left.length), 1)[0] as string;
   };
   const endMs = performance.now() + seconds * 1000;
   while (performance.now() < endMs) {
@@ -157,7 +161,7 @@ const inject = async (
     for (const kind of chosen) counts[kind] = (counts[kind] ?? 0) + 1;
     const leftS = ((endMs - performance.now()) / 1000).toFixed(0);
     say(`${leftS.padStart(5)} s left: ${chosen.join(" + ")}`);
-    const outcomes = await Promise.allSettled(chosen.map((kind) => faults[kind](scene)));
+    const outcomes = await Promise.allSettled(chosen.map((kind) => faults[kind]?.(scene)));
     for (const one of outcomes) {
       if (one.status === "rejected") scene.onViolation(`a fault failed: ${String(one.reason)}`);
     }
@@ -166,9 +170,12 @@ const inject = async (
   return counts;
 };
 
+const serviceOf = (kind: string): string =>
+  ["relay", "Postgres"].find((name) => kind.includes(name)) ?? "Kafka";
+
 /** Two faults of one service at once would undo each other. */
-const fits = (kind: FaultKind, at: number, all: readonly FaultKind[]): boolean =>
-  at === 0 || all[0]?.split(" ")[0] !== kind.split(" ")[0];
+const fits = (kind: string, at: number, all: readonly string[]): boolean =>
+  at === 0 || serviceOf(all[0] ?? "") !== serviceOf(kind);
 
 /** Within 30 s and what the backlog needs at 1,000 events a second. */
 const drain = async (
@@ -192,11 +199,7 @@ const drain = async (
   await until(allReady, { what: "every relay's readiness", timeoutMs: 30_000, pollMs: 200 });
 };
 
-const checkHistory = async (
-  sql: Sql,
-  bootstrapServers: string,
-  injected: Partial<Record<FaultKind, number>>,
-) => {
+const checkHistory = async (sql: Sql, bootstrapServers: string, injected: FaultCounts) => {
   const letters = await readLetters(sql);
   const violations = await checkAccounts(sql);
   let records = 0;

@@ -7,6 +7,9 @@ import type { Child } from "@outrider/stack";
 import { silentReport } from "@outrider/stack";
 import { startKafka } from "../../packages/stack/src/kafka.ts";
 import { startPostgres } from "../../packages/stack/src/postgres.ts";
+import type { EmbeddedJob } from "../../packages/stack/src/service.ts";
+import { startCluster } from "./cluster.ts";
+import type { Cluster } from "./cluster.ts";
 import { createProxy } from "./proxy.ts";
 import type { Proxy } from "./proxy.ts";
 
@@ -21,16 +24,24 @@ export type Service = Readonly<{
 
 export type Stage = Readonly<{
   postgres: Service & Readonly<{ directUrl: string; url: string }>;
-  kafka: Service & Readonly<{ bootstrapServers: string }>;
+  kafka: Readonly<{ bootstrapServers: string }>;
+  /** The one broker, behind a proxy, or three without. */
+  broker?: Service;
+  cluster?: Cluster;
   nodePath: string;
   stop(): Promise<void>;
 }>;
 
 const stopMs = 8000;
 
+export type StageOptions = Readonly<{
+  env: Readonly<Record<string, string | undefined>>;
+  brokers: 1 | 3;
+}>;
+
 export const startStage = async (
   folder: string,
-  env: Readonly<Record<string, string | undefined>>,
+  { env, brokers }: StageOptions,
 ): Promise<Stage> => {
   const host = describeHost(env);
   const stateDir = join(folder, ".outrider");
@@ -43,29 +54,38 @@ export const startStage = async (
   const importer = join(import.meta.dirname, "../../packages/kafka/package.json");
   const node = await ensureAddon({ host, report: silentReport, importer });
   const job = { host, report: silentReport, stateDir, onStart };
-  const ports = {
-    postgres: await choosePort([0]),
-    broker: await choosePort([0]),
-    controller: await choosePort([0]),
-  };
-  const postgresProxy = await createProxy(() => ports.postgres);
-  const kafkaProxy = await createProxy(() => ports.broker);
-  const postgres = await keepService(postgresProxy, () => startPostgres(job, ports.postgres));
-  const kafkaPorts = { ...ports, advertised: kafkaProxy.port };
-  const kafka = await keepService(kafkaProxy, () => startKafka(job, kafkaPorts));
+  const port = await choosePort([0]);
+  const proxy = await createProxy(() => port);
+  const postgres = await keepService(proxy, () => startPostgres(job, port));
+  const kafka = brokers === 1 ? await startBroker(job) : await startThree(job);
   const through = new URL(postgres.url());
-  through.port = String(postgresProxy.port);
+  through.port = String(proxy.port);
   return {
     postgres: { ...postgres, directUrl: postgres.url(), url: through.href },
-    kafka: { ...kafka, bootstrapServers: `127.0.0.1:${kafkaProxy.port}` },
+    ...kafka,
     nodePath: node.path,
     stop: async () => {
       for (const child of children) process.kill(child.pid, "SIGCONT");
       await Promise.all([...children].map((child) => child.stop(stopMs)));
-      await Promise.all([postgresProxy.close(), kafkaProxy.close()]);
+      await Promise.all([proxy.close(), kafka.broker?.proxy.close()]);
       await removeData({ stateDir, host });
     },
   };
+};
+
+type KafkaPart = Pick<Stage, "kafka" | "broker" | "cluster">;
+
+const startBroker = async (job: EmbeddedJob): Promise<KafkaPart> => {
+  const ports = { broker: await choosePort([0]), controller: await choosePort([0]) };
+  const proxy = await createProxy(() => ports.broker);
+  const start = () => startKafka(job, { ...ports, advertised: proxy.port });
+  const broker = await keepService(proxy, start);
+  return { kafka: { bootstrapServers: `127.0.0.1:${proxy.port}` }, broker };
+};
+
+const startThree = async (job: EmbeddedJob): Promise<KafkaPart> => {
+  const cluster = await startCluster(job);
+  return { kafka: cluster, cluster };
 };
 
 type Running = Awaited<ReturnType<typeof startPostgres>>;

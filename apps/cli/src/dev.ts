@@ -90,7 +90,7 @@ const startApps = async (
         {
           name: spec.name,
           command: spec.runtime === "node" ? node.path : context.bun,
-          args: [join(context.root, spec.entry)],
+          args: [...(spec.flags ?? []), join(context.root, spec.entry)],
           cwd: context.root,
           env: appEnv(context, stack, ports[spec.name] ?? spec.port),
           logFile: join(stack.stateDir, "logs", `${spec.name}.log`),

@@ -6,13 +6,22 @@ export type AppSpec = Readonly<{
   runtime: "bun" | "node";
   /** Path of the entry from the root. */
   entry: string;
+  /** For the runtime itself. */
+  flags?: readonly string[];
   /** Where it listens; another free port when this one is taken. */
   port: number;
 }>;
 
 export const apps: readonly AppSpec[] = [
   { name: "shop", runtime: "bun", entry: "apps/shop/src/http.ts", port: 3000 },
-  { name: "relay", runtime: "node", entry: "apps/relay/src/main.ts", port: 9101 },
+  {
+    name: "relay",
+    runtime: "node",
+    entry: "apps/relay/src/main.ts",
+    // MiB: room for what is in flight, so that it dies young, and a bound (docs/operations.md).
+    flags: ["--max-semi-space-size=32", "--max-old-space-size=256"],
+    port: 9101,
+  },
   { name: "shop-worker", runtime: "node", entry: "apps/shop/src/worker.ts", port: 9102 },
 ];
 

@@ -36,6 +36,8 @@ export type KafkaNode = Readonly<{
   ports: KafkaPorts;
   /** Options of the JVM beyond those that every node has. */
   jvmOptions: readonly string[];
+  /** What makes it one of several; alone otherwise. */
+  cluster?: Readonly<{ id: string; settings: Readonly<Record<string, string>> }>;
 }>;
 
 const formatTimeoutMs = 60_000;
@@ -98,7 +100,7 @@ export const startNode = async (job: EmbeddedJob, node: KafkaNode): Promise<Chil
   await rm(join(node.dataDir, "tmp"), { recursive: true, force: true });
   await mkdir(join(node.dataDir, "tmp"), { recursive: true });
   const properties = join(node.dataDir, "server.properties");
-  await writeFile(properties, serverProperties(node.dataDir, node.ports));
+  await writeFile(properties, propertiesOf(node, node.dataDir));
   if (!existsSync(join(node.dataDir, "log"))) await format(job, node);
   const child = await startChild({
     name: "kafka",
@@ -127,7 +129,15 @@ const javaArgs = (node: KafkaNode): readonly string[] => [
   node.jars.classPath,
 ];
 
-export const serverProperties = (dataDir: string, ports: KafkaPorts): string => {
+const propertiesOf = ({ ports, cluster }: KafkaNode, dataDir: string): string =>
+  serverProperties(dataDir, ports, cluster?.settings);
+
+/** `settings` come last, so they win over ours. */
+export const serverProperties = (
+  dataDir: string,
+  ports: KafkaPorts,
+  settings: Readonly<Record<string, string>> = {},
+): string => {
   const broker = `PLAINTEXT://127.0.0.1:${ports.broker}`;
   const advertised = `PLAINTEXT://127.0.0.1:${ports.advertised ?? ports.broker}`;
   const controller = `CONTROLLER://127.0.0.1:${ports.controller}`;
@@ -158,6 +168,7 @@ export const serverProperties = (dataDir: string, ports: KafkaPorts): string => 
     "share.coordinator.state.topic.num.partitions": "8",
     "share.coordinator.state.topic.replication.factor": "1",
     "share.coordinator.state.topic.min.isr": "1",
+    ...settings,
   };
   return Object.entries(properties)
     .map(([name, value]) => `${name}=${value}\n`)
@@ -170,10 +181,11 @@ const format = async (job: EmbeddedJob, node: KafkaNode): Promise<void> => {
   await rm(scratch, { recursive: true, force: true });
   await mkdir(scratch, { recursive: true });
   const properties = join(scratch, "server.properties");
-  await writeFile(properties, serverProperties(scratch, node.ports));
+  await writeFile(properties, propertiesOf(node, scratch));
   // May begin with "-", so it is never an argument of its own.
-  const clusterId = randomBytes(16).toString("base64url");
-  const command = ["format", `--cluster-id=${clusterId}`, "-c", properties, "--standalone"];
+  const clusterId = node.cluster?.id ?? randomBytes(16).toString("base64url");
+  const alone = node.cluster ? [] : ["--standalone"];
+  const command = ["format", `--cluster-id=${clusterId}`, "-c", properties, ...alone];
   const { code, output } = await run(
     node.java.command,
     [...javaArgs(node), "kafka.tools.StorageTool", ...command],
