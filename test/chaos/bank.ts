@@ -22,7 +22,7 @@ export type BankSettings = Readonly<{
   smallTopic: string;
   random(): number;
   writers: number;
-  /** How long late committers hold their transaction. */
+  /** How long late committers hold their transaction at most. */
   lateMs: number;
   /** Pause of a writer between two transactions. */
   pauseMs: number;
@@ -67,7 +67,13 @@ const on = (topic: string) => {
 /** Runs until it is stopped; a transaction that fails is counted and forgotten. */
 export const startBank = (settings: BankSettings): Bank => {
   const { url, topic, smallTopic, random, writers, pauseMs } = settings;
-  const db = connectDatabase({ url, name: "bank", poolMax: writers + 2 });
+  // Late committers idle on purpose.
+  const db = connectDatabase({
+    url,
+    name: "bank",
+    poolMax: writers + 2,
+    idleInTransactionTimeoutMs: 0,
+  });
   const counts: BankCounts = {
     ...{ transfers: 0, rollbacks: 0, savepoints: 0, late: 0 },
     ...{ vanished: 0, asynchronous: 0, poisoned: 0, failed: 0 },
@@ -154,7 +160,8 @@ const commitLate = async (scene: Scene): Promise<void> => {
   await outbox.transact(scene.db, async (tx) => {
     // Its id is drawn now, and others overtake it. A key of its own: nobody waits for its lock.
     await outbox.write(tx, count(`late-${randomUUID()}`, 1));
-    await delay(scene.settings.lateMs);
+    // Not always for the whole time: longer than faults are apart, hardly any would ever commit.
+    await delay(scene.settings.lateMs * scene.settings.random());
   });
   scene.counts.late += 1;
 };
