@@ -36,6 +36,8 @@ const settings = {
   // A preallocated index is not to be larger than what is in the log.
   "log.index.size.max.bytes": "65536",
   "offsets.topic.replication.factor": "3",
+  // Controllers that have not heard of the rules yet would refuse each other.
+  "authorizer.class.name": "",
 };
 
 export const startCluster = async (job: EmbeddedJob): Promise<Cluster> => {

@@ -12,6 +12,7 @@ import { join } from "node:path";
 import { applyTopics, readTopic } from "@outrider/broker";
 import { defineTopic } from "@outrider/event";
 import { connect } from "@outrider/postgres";
+import type { Sql } from "@outrider/postgres";
 import { migrateAll } from "@outrider/postgres/migrate";
 import { checkLog } from "../checker/check-log.ts";
 import { logRecordOf, readCommits, recordCommits } from "../e2e/observer.ts";
@@ -24,6 +25,7 @@ import type { Stage } from "./stage.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "outrider-crash-"));
 const rounds = 5;
+const warmUpKeys = 64;
 
 let stage: Stage;
 let fleet: RelayFleet;
@@ -61,6 +63,14 @@ afterAll(async () => {
   rmSync(folder, { recursive: true });
 }, 60_000);
 
+const write = (sql: Sql, topic: string, key: string) =>
+  sql.begin(async (tx) => {
+    await tx`set local synchronous_commit = off`;
+    await tx`
+      insert into outrider.outbox (event_id, type, version, sequence, topic, key, headers, payload)
+      values (${randomUUID()}, 'test.counted', 1, 1, ${topic}, ${Buffer.from(key)}, '{}', '{}')`;
+  });
+
 /** What the checker finds after a crash right behind the publishing of an event. */
 const crashBehind = async (): Promise<string[]> => {
   const name = `crash-${randomUUID()}`;
@@ -68,17 +78,17 @@ const crashBehind = async (): Promise<string[]> => {
   await applyTopics(stage.kafka, { topics, profile: "dev" });
   const log = async () => (await readTopic(stage.kafka, name)).map(logRecordOf);
   const before = connectNow();
+  // Once events of many keys have gone all the way, the relay has all its shards again.
+  for (let n = 1; n <= warmUpKeys; n += 1) await write(before, name, `warm-up-${n}`);
+  const isEmpty = async () => (await before`select from outrider.outbox`).length === 0;
+  await until(isEmpty, { what: "the first event's way", timeoutMs: 30_000 });
   // The relay can read and publish, and not settle: its commit would make durable what is before.
   const locker = await before.reserve();
   await locker`begin`;
   await locker`select from outrider.shards for update`;
-  await before.begin(async (tx) => {
-    await tx`set local synchronous_commit = off`;
-    await tx`
-      insert into outrider.outbox (event_id, type, version, sequence, topic, key, headers, payload)
-      values (${randomUUID()}, 'test.counted', 1, 1, ${name}, ${Buffer.from("key")}, '{}', '{}')`;
-  });
-  await until(async () => (await log()).length > 0, { what: "the event", pollMs: 1 });
+  await write(before, name, "key");
+  const isThere = async () => (await log()).some((record) => record.key === "key");
+  await until(isThere, { what: "the event", pollMs: 1 });
   await stage.postgres.crash(0);
   await before.end({ timeout: 0 });
   const after = connectNow();
@@ -99,8 +109,8 @@ test("without the trigger it is in Kafka and was never committed", async () => {
   const sql = connectNow();
   await sql`alter table outrider.outbox disable trigger outbox_commit_durably`;
   // The window that a crash has to hit is as long as this.
-  await sql`alter system set wal_writer_delay = '5s'`;
-  await sql`alter system set wal_writer_flush_after = 0`;
+  await sql`alter system set wal_writer_delay = '10s'`;
+  await sql`alter system set wal_writer_flush_after = '1GB'`;
   await sql`select pg_reload_conf()`;
   await sql.end();
   const found: string[] = [];
