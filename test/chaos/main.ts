@@ -1,6 +1,7 @@
 /**
- * `bun run chaos [--minutes N] [--seed S] [--brokers 3]`: faults for as long as that, and docs/faults.md with
- * what came of it. Exit code 1 when something does not hold; the seed gives the same faults again.
+ * `bun run chaos [--minutes N] [--seed S] [--brokers 3]`: faults for as long as that, and
+ * docs/faults.md with what came of it. Exit code 1 when something does not hold; the seed gives
+ * the same faults again.
  */
 
 import { readFileSync, writeFileSync } from "node:fs";
