@@ -5,6 +5,7 @@ import { join } from "node:path";
 import type { LatencyBench, LatencySample } from "./bench-latency.ts";
 import type { RelayBench } from "./bench-relay.ts";
 import type { WriteBench } from "./bench-write.ts";
+import { formatPage } from "../support/format-page.ts";
 import { barChart, shown } from "./chart.ts";
 import { spreadOf } from "./statistics.ts";
 import type { Spread } from "./statistics.ts";
@@ -41,6 +42,7 @@ export const writeSection = (
   for (const [file, svg] of Object.entries(charts)) writeFileSync(join(folder, file), svg);
   const path = join(docs, "performance.md");
   writeFileSync(path, replaceSection(readFileSync(path, "utf8"), name, text));
+  formatPage(path);
 };
 
 const sayPeer = ({ events, keys }: Readonly<{ events: number; keys: number }>): string =>

@@ -8,6 +8,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { testEnvironment } from "../support/environment.ts";
+import { formatPage } from "../support/format-page.ts";
 import { reportText } from "./report-text.ts";
 import { runChaos } from "./run-chaos.ts";
 
@@ -58,6 +59,7 @@ console.log(text);
 const before = readFileSync(page, "utf8");
 const [head = "", tail = ""] = [before.split(begin)[0], before.split(end)[1]];
 writeFileSync(page, `${head}${begin}\n\n${text}\n${end}${tail}`);
+formatPage(page);
 if (report.violations.length > 0) {
   console.log(`again: bun run chaos --minutes ${minutes} --seed ${seed} --brokers ${brokers}`);
   process.exit(1);
