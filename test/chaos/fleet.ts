@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { choosePort, startChild } from "@outrider/stack";
 import type { Child } from "@outrider/stack";
+import { until } from "../support/until.ts";
 
 const root = join(import.meta.dirname, "../..");
 
@@ -71,6 +72,9 @@ export const startFleet = async (options: FleetOptions): Promise<RelayFleet> => 
       process.kill(pid, "SIGCONT");
     },
     restart: async (index) => {
+      // A process that does not hear signals yet ends as any other.
+      const isListening = () => answers(ports[index] as number, "livez");
+      await until(isListening, { what: "a relay that listens" });
       const startedMs = performance.now();
       let ended = { exitCode: 0, durationMs: 0 };
       await replace(index, async (child) => {
@@ -80,8 +84,8 @@ export const startFleet = async (options: FleetOptions): Promise<RelayFleet> => 
       return ended;
     },
     readyCount: async () => {
-      const answers = await Promise.all(ports.map((port) => isReady(port)));
-      return answers.filter(Boolean).length;
+      const ready = await Promise.all(ports.map((port) => answers(port, "readyz")));
+      return ready.filter(Boolean).length;
     },
     rssMax: () => rssMax,
     stop: async () => {
@@ -91,10 +95,10 @@ export const startFleet = async (options: FleetOptions): Promise<RelayFleet> => 
   };
 };
 
-const isReady = async (port: number): Promise<boolean> => {
+const answers = async (port: number, path: "livez" | "readyz"): Promise<boolean> => {
   try {
     const signal = AbortSignal.timeout(5000);
-    return (await fetch(`http://127.0.0.1:${port}/readyz`, { signal })).ok;
+    return (await fetch(`http://127.0.0.1:${port}/${path}`, { signal })).ok;
   } catch {
     return false;
   }
