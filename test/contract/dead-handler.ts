@@ -8,10 +8,10 @@ import { connectDatabase, rawSql } from "@outrider/postgres";
 import type { Database } from "@outrider/postgres";
 import { sql as drizzleSql } from "drizzle-orm";
 import { createDelivery } from "../../packages/inbox/src/delivery.ts";
-import { runBatch } from "../../packages/inbox/src/run-batch.ts";
 import { codeOf, countedOn, failureOf, recordAt } from "../support/counted.ts";
 import { silentLog } from "../support/silent-log.ts";
 import { until } from "../support/until.ts";
+import { handledBy } from "../support/handled.ts";
 import { lostCodes } from "./postgres-scene.ts";
 import type { Scene } from "./postgres-scene.ts";
 
@@ -52,7 +52,7 @@ const createSlow = (scene: Scene) => {
 
 const runOnce = (db: Database, handler: ReturnType<typeof defineHandler>): Promise<number> => {
   const record = recordAt(event, { topic, offset: 0 });
-  return runBatch((work) => outbox.transact(db, work), {
+  return handledBy((work) => outbox.transact(db, work), {
     handler,
     deliveries: [createDelivery(record)],
     attempt: 1,

@@ -65,7 +65,7 @@ describe("outrider dead", () => {
     const id = await bury("list");
     const people = await outrider(["dead", "list"]);
     assert.equal(people.code, 0);
-    const line = new RegExp(`^ *${id} +open +.* ago +1 +MSG_SIZE_TOO_LARGE`, "m");
+    const line = new RegExp(`^ *${id} +open +.* ago +1 +relay +MSG_SIZE_TOO_LARGE`, "m");
     assert.match(people.stdout, line);
     const machines = await outrider(["dead", "list", "--json", "--topic", counting.topic]);
     const [letter] = JSON.parse(machines.stdout) as { id: number; key: string }[];
@@ -122,7 +122,7 @@ describe("outrider dead", () => {
     writeFileSync(broken, "{");
     const release = ["dead", "release", id, ...reason, "--payload"];
     const refusals: readonly (readonly [readonly string[], RegExp])[] = [
-      [["dead", "show", "999999"], /^There is no dead letter 999999 of the relay\n$/],
+      [["dead", "show", "999999"], /^There is no dead letter 999999\n$/],
       [["dead", "show", "one"], /It is a whole number from 1/],
       [[...release, "/nowhere"], /^The payload cannot be read from \/nowhere\n$/],
       [[...release, broken], /^The edited payload is not JSON, which its content type says\n$/],

@@ -9,7 +9,6 @@ import type { Database, Sql, Transaction } from "@outrider/postgres";
 import { sql as drizzleSql } from "drizzle-orm";
 import { createDelivery } from "../../packages/inbox/src/delivery.ts";
 import { recordHandled } from "../../packages/inbox/src/record-handled.ts";
-import { runBatch } from "../../packages/inbox/src/run-batch.ts";
 import { readWatermarks, writeWatermarks } from "../../packages/inbox/src/watermarks.ts";
 import { codeOf, countedOn, failureOf, recordAt } from "../support/counted.ts";
 import type { Counted } from "../support/counted.ts";
@@ -17,6 +16,7 @@ import { createTestDatabase } from "../support/database.ts";
 import type { TestDatabase } from "../support/database.ts";
 import { silentLog } from "../support/silent-log.ts";
 import { until } from "../support/until.ts";
+import { handledBy } from "../support/handled.ts";
 
 const topic = "counted";
 const { catalogue, definition, count } = countedOn(topic);
@@ -143,7 +143,7 @@ const noteAll: RunHandler = async (events, { tx }) => {
 };
 
 const run = (handler: Handler, events: readonly Counted[], stopping?: AbortSignal) =>
-  runBatch((work) => outbox.transact(db, work), {
+  handledBy((work) => outbox.transact(db, work), {
     handler,
     deliveries: deliveriesOf(events),
     attempt: 1,

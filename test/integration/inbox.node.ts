@@ -103,6 +103,7 @@ const recording = (name: string, fails: (count: number) => boolean = () => false
   defineHandler({
     name: `${name}-${group}`,
     on: [counting.counted],
+    retry: { attemptsMax: 1000, baseMs: 10, capMs: 50 },
     run: async ({ data }, { tx }) => {
       await tx.execute(
         query`
@@ -189,7 +190,7 @@ describe("once in effect and in order", () => {
 });
 
 describe("failures", () => {
-  test("a failing event is retried in place: nothing of its key overtakes it", async () => {
+  test("a failing event is run again, and nothing of its key overtakes it", async () => {
     let failures = 0;
     const failing = recording("failing", (count) => count === 3 && failures++ < 4);
     const inbox = startWith([failing, recording("other")]);
@@ -199,16 +200,22 @@ describe("failures", () => {
     assert.deepEqual(await effects("failing", "a"), range(1, 6));
     assert.ok(failures >= 4);
     assert.deepEqual(inbox.state()[0]?.failing, []);
+    assert.equal((await sql`select from outrider.parked`).length, 0);
   });
 
-  test("an event that keeps failing shows, and does not stop the other handler", async () => {
-    const inbox = startWith([recording("stuck", () => true), recording("free")]);
+  test("an event that keeps failing is parked, and stops neither handler", async () => {
+    const stuck = recording("stuck", () => true);
+    startWith([stuck, recording("free")]);
     await counting.write(db, "a", 1, 2, 3);
     await handledAll("free", "a", 3);
-    const failing = () => inbox.state()[0]?.failing.find((one) => one.attempt > 2);
-    const failure = await until(failing, { what: "the failure" });
-    assert.equal(failure.handler, `stuck-${group}`);
-    assert.match(String(failure.error), /not now/);
+    const tries = async () => {
+      const rows = await sql`
+        select attempt, message from outrider.parked where handler = ${stuck.name}
+        order by "offset"`;
+      if (rows.length < 3 || rows[0]?.attempt <= 2) return undefined;
+      return rows.map((row) => row.attempt > 0);
+    };
+    assert.deepEqual(await until(tries, { what: "the third try" }), [true, false, false]);
     assert.deepEqual(await effects("stuck", "a"), []);
   });
 

@@ -11,11 +11,11 @@ import { orderStatsHandler } from "../../apps/shop/src/handlers/order-stats.ts";
 import { orderSummary } from "../../apps/shop/src/handlers/order-summary.ts";
 import { catalogue } from "../../apps/shop/src/topics.ts";
 import { createDelivery } from "../../packages/inbox/src/delivery.ts";
-import { runBatch } from "../../packages/inbox/src/run-batch.ts";
 import { failureOf, recordAt } from "../support/counted.ts";
 import { createTestDatabase } from "../support/database.ts";
 import type { TestDatabase } from "../support/database.ts";
 import { silentLog } from "../support/silent-log.ts";
+import { handledBy } from "../support/handled.ts";
 
 const outbox = createOutbox(catalogue);
 
@@ -41,7 +41,7 @@ beforeEach(async () => {
 
 /** Runs a handler as the worker does: from records, in one transaction. */
 const run = (handler: Handler, events: readonly Envelope[]): Promise<number> =>
-  runBatch((work) => outbox.transact(db, work), {
+  handledBy((work) => outbox.transact(db, work), {
     handler,
     deliveries: events.map((event, offset) =>
       createDelivery(recordAt(event, { topic: "order-events", offset })),

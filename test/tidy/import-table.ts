@@ -61,7 +61,7 @@ export const importTable: Readonly<Record<string, Allowed>> = {
     dev: ["fast-check"],
   },
   "apps/cli": {
-    own: ["broker", "event", "outbox", "postgres", "runtime", "stack"],
+    own: ["broker", "event", "inbox", "outbox", "postgres", "runtime", "stack"],
     npm: ["commander", "valibot"],
   },
   test: {

@@ -3,6 +3,7 @@
 import { readFileSync } from "node:fs";
 import { userInfo } from "node:os";
 import { fault } from "@outrider/event";
+import { discardLetter, redriveLetter } from "@outrider/inbox";
 import { discardDeadLetter, listDeadLetters, readDeadLetter } from "@outrider/outbox";
 import { releaseDeadLetter } from "@outrider/outbox";
 import type { Letter, LetterState, LetterSummary } from "@outrider/outbox";
@@ -30,12 +31,13 @@ export const deadList = (context: Context, options: ListOptions): Promise<number
 export const describeLetters = (letters: readonly LetterSummary[], now: Date): string => {
   if (letters.length === 0) return "no dead letters";
   return textTable(
-    ["letter", "state", "buried", "tries", "code", "topic", "key", "type"],
+    ["letter", "state", "buried", "tries", "by", "code", "topic", "key", "type"],
     letters.map((one) => [
       one.id,
       one.skipped ? `${one.state}, skipped` : one.state,
       `${duration(now.getTime() - one.buriedAt.getTime())} ago`,
       one.attempts,
+      one.handler ?? "relay",
       one.code,
       printable(one.topic, 30),
       printable(one.key, 30),
@@ -71,6 +73,7 @@ export const describeLetter = (letter: Letter): string => {
     : [];
   return [
     field("letter", `${letter.id}, ${letter.state}${letter.skipped ? ", skipped" : ""}`),
+    field("by", letter.handler ?? "relay"),
     field("cause", `${letter.code}: ${printable(letter.message, 300)}`),
     field("tries", letter.attempts),
     field("buried", letter.buriedAt.toISOString()),
@@ -103,8 +106,11 @@ export const deadRelease = (context: Context, options: DecideOptions): Promise<n
   withDatabase(context, async (sql) => {
     const { id, reason, payload } = options;
     const edit = payload && { eventId: Bun.randomUUIDv7(), payload: readPayload(payload) };
-    await releaseDeadLetter(sql, { id, reason, by: byOf(options), ...(edit && { edit }) });
-    const what = edit ? `event ${edit.eventId} takes its place` : "its event is published again";
+    const { handler } = await readDeadLetter(sql, id);
+    const release = handler === null ? releaseDeadLetter : redriveLetter;
+    await release(sql, { id, reason, by: byOf(options), ...(edit && { edit }) });
+    const again = handler === null ? "published again" : `run again by ${handler}`;
+    const what = edit ? `event ${edit.eventId} takes its place` : `its event is ${again}`;
     context.report.say(`letter ${id} is redriven: ${what}, then what waits behind it`);
     return 0;
   });
@@ -112,8 +118,10 @@ export const deadRelease = (context: Context, options: DecideOptions): Promise<n
 export const deadDiscard = (context: Context, options: DecideOptions): Promise<number> =>
   withDatabase(context, async (sql) => {
     const { id, reason } = options;
-    await discardDeadLetter(sql, { id, reason, by: byOf(options) });
-    context.report.say(`letter ${id} is discarded: what waits behind it is published`);
+    const { handler } = await readDeadLetter(sql, id);
+    const discard = handler === null ? discardDeadLetter : discardLetter;
+    await discard(sql, { id, reason, by: byOf(options) });
+    context.report.say(`letter ${id} is discarded: what waits behind it goes on`);
     return 0;
   });
 

@@ -129,12 +129,12 @@ const addDead = (program: Command, root: string): void => {
       .addArgument(id())
       .requiredOption("--reason <text>", "kept with the letter")
       .option("--by <name>", "who decides; the user of this machine otherwise");
-  decision("release", "publish the event after all, then what waits behind it")
+  decision("release", "publish or run the event after all, then what waits behind it")
     .option("--payload <file>", "publish this in its place, as a new event")
     .action((letter: number, options: Omit<DecideOptions, "id">) =>
       finish(deadRelease(context(root), { ...options, id: letter })),
     );
-  decision("discard", "leave the event out for good and publish what waits behind it").action(
+  decision("discard", "leave the event out for good and go on with what waits behind it").action(
     (letter: number, options: Omit<DecideOptions, "id">) =>
       finish(deadDiscard(context(root), { ...options, id: letter })),
   );

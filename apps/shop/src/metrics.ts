@@ -7,7 +7,7 @@ import type { Registry } from "prom-client";
 export const createInboxMetrics = (
   registry: Registry,
   state: () => readonly GroupState[],
-): Required<Pick<InboxDeps, "onHandled" | "onFailure" | "onGap">> => {
+): Required<Pick<InboxDeps, "onHandled" | "onFailure" | "onGap" | "onParked" | "onBuried">> => {
   const registers = [registry];
   const handled = new Counter({
     name: "inbox_handled_total",
@@ -28,6 +28,18 @@ export const createInboxMetrics = (
     labelNames: ["handler"],
     registers,
   });
+  const parked = new Counter({
+    name: "inbox_parked_total",
+    help: "Events that were parked with their key, since their handler failed.",
+    labelNames: ["handler", "code"],
+    registers,
+  });
+  const buried = new Counter({
+    name: "inbox_buried_total",
+    help: "Events that were given up and became dead letters.",
+    labelNames: ["handler", "code"],
+    registers,
+  });
   const missing = new Counter({
     name: "inbox_missing_records_total",
     help: "Records that Kafka had deleted before they were read.",
@@ -36,13 +48,19 @@ export const createInboxMetrics = (
   });
   gauge("inbox_partitions_assigned", "Partitions of this member.", (one) => one.partitions);
   gauge("inbox_unresolved_records", "Records admitted but not handled.", (one) => one.unresolved);
-  gauge("inbox_failing_events", "Events retried in place.", (one) => one.failing.length);
+  gauge(
+    "inbox_failing_events",
+    "Events retried in place, since their outcome cannot be stored.",
+    (one) => one.failing.length,
+  );
   return {
     onHandled: (handler, events, durationMs) => {
       handled.inc({ handler }, events);
       duration.observe({ handler }, durationMs / 1000);
     },
     onFailure: ({ handler }) => failures.inc({ handler }),
+    onParked: (handler, code) => parked.inc({ handler, code }),
+    onBuried: (handler, code) => buried.inc({ handler, code }),
     onGap: ({ topic }, count) => missing.inc({ topic }, count),
   };
 

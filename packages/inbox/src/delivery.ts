@@ -1,12 +1,14 @@
 /** A record on its way to handlers, decoded at most once and only when one of them wants it. */
 
-import { decodeRecord, readType } from "@outrider/event";
+import { decodeRecord, headerTexts, readType } from "@outrider/event";
 import type { Envelope, KafkaRecord } from "@outrider/event";
 import { eventIdOf } from "./event-id.ts";
 import type { Handler } from "./handler.ts";
 
 export type Delivery = Readonly<{
   record: KafkaRecord;
+  /** The id that the inbox knows it by, also where it cannot be decoded. */
+  eventId: string;
   /**
    * Whether the handler asked for this type and version. A record whose headers do not tell is
    * wanted by all: nobody can know that it is not theirs, and skipping it would lose it.
@@ -25,8 +27,13 @@ export const createDelivery = (record: KafkaRecord): Delivery => {
     return { ...event, id: eventIdOf(event.source, event.id) };
   };
 
+  let eventId: string | undefined;
+
   return {
     record,
+    get eventId() {
+      return (eventId ??= idOf(record));
+    },
     isFor: (handler) => !type || handler.definitionOf(type.type, type.version) !== undefined,
     eventFor: (handler) => {
       decoded ??= decode();
@@ -34,4 +41,18 @@ export const createDelivery = (record: KafkaRecord): Delivery => {
       return definition ? { ...decoded, data: definition.parse(decoded.data) } : decoded;
     },
   };
+};
+
+/** Without an id of its own it is known by its place in the log. */
+const idOf = ({ headers, topic, partition, offset }: KafkaRecord): string => {
+  const { ce_id: id, ce_source: source = "" } = textsOf(headers);
+  return id ? eventIdOf(source, id) : eventIdOf(topic, `${partition}/${offset}`);
+};
+
+const textsOf = (headers: KafkaRecord["headers"]): Record<string, string> => {
+  try {
+    return headerTexts(headers);
+  } catch {
+    return {};
+  }
 };

@@ -5,7 +5,7 @@
  * idempotency key.
  */
 
-import type { Emit, EventDefinition, EventOf, Log } from "@outrider/event";
+import type { Backoff, Emit, EventDefinition, EventOf, Log } from "@outrider/event";
 import type { Envelope } from "@outrider/event";
 import type { Transaction } from "@outrider/postgres";
 
@@ -31,13 +31,27 @@ type Options<E extends EventDefinition> = Readonly<{
   timeoutMs?: number;
   /** Most events of one transaction. */
   batchSizeMax?: number;
+  /** `key`: what fails holds what is behind it in its key. `none`: each event is for itself. */
+  ordering?: "key" | "none";
+  /** Runs of an event that fails by its own fault, and the pauses between them. */
+  retry?: Partial<Retry>;
+  /** What happens behind an event that is given up: `hold` where there is an order to keep. */
+  onBury?: OnBury;
 }>;
+
+export type Retry = Backoff & Readonly<{ attemptsMax: number }>;
+
+/** What becomes of the events behind a dead one of their key. */
+export type OnBury = "hold" | "skip";
 
 export type Handler = Readonly<{
   name: string;
   group: string | undefined;
   timeoutMs: number;
   batchSizeMax: number;
+  ordering: "key" | "none";
+  retry: Retry;
+  onBury: OnBury;
   topics: readonly string[];
   /** Undefined for types and versions that the handler did not ask for. */
   definitionOf(type: string, version: number): EventDefinition | undefined;
@@ -45,7 +59,9 @@ export type Handler = Readonly<{
   run(events: readonly Envelope[], context: HandlerContext): Promise<void>;
 }>;
 
-const defaults = { timeoutMs: 10_000, batchSizeMax: 100 } as const;
+const defaults = { timeoutMs: 10_000, batchSizeMax: 100, ordering: "key" } as const;
+/** Together some two hours. */
+const retryDefaults: Retry = { attemptsMax: 16, baseMs: 1000, capMs: 900_000 };
 const timeoutMaxMs = 25_000;
 
 /** A handler that is given one event at a time; several may share a transaction, in order. */
@@ -68,7 +84,9 @@ const handlerOf = <E extends EventDefinition>(
   options: Options<E>,
   run: Handler["run"],
 ): Handler => {
-  const { name, on, group, timeoutMs, batchSizeMax } = { ...defaults, ...options };
+  const { name, on, group, timeoutMs, batchSizeMax, ordering } = { ...defaults, ...options };
+  const { onBury = ordering === "key" ? "hold" : "skip" } = options;
+  const retry = { ...retryDefaults, ...options.retry };
   if (timeoutMs > timeoutMaxMs) throw new RangeError(`${name}: timeoutMs is above ${timeoutMaxMs}`);
   const definitions = new Map(on.map((event) => [`${event.type}/${event.version}`, event]));
   return Object.freeze({
@@ -76,6 +94,9 @@ const handlerOf = <E extends EventDefinition>(
     group,
     timeoutMs,
     batchSizeMax,
+    ordering,
+    retry,
+    onBury,
     topics: [...new Set(on.map((event) => event.topic))],
     definitionOf: (type: string, version: number) => definitions.get(`${type}/${version}`),
     run,

@@ -44,8 +44,9 @@ const createWorld = (watermarks: Record<number, number> = {}) => {
   const names = (partitions: readonly TopicPartition[]) =>
     partitions.map((one) => one.partition).join();
 
-  const sql = (async (strings: TemplateStringsArray, ...values: unknown[]) => {
+  const client = async (strings: TemplateStringsArray, ...values: unknown[]) => {
     if (isAway) throw new Error("away");
+    if (strings.join("").includes("parked_heads")) return [];
     if (!strings.join("").includes("insert")) {
       return [...stored].map(([partition, next]) => ({
         topic: "counted",
@@ -59,7 +60,9 @@ const createWorld = (watermarks: Record<number, number> = {}) => {
     }
     steps.push(`wrote ${partitions.join()}`);
     return [];
-  }) as unknown as Sql;
+  };
+  // Nothing is ever parked.
+  const sql = Object.assign(client, { begin: async () => [] }) as unknown as Sql;
 
   const note = (_: object, message: string) => void warnings.push(message);
   const log: Log = { child: () => log, debug: () => {}, info: () => {}, warn: note, error: note };
@@ -69,9 +72,12 @@ const createWorld = (watermarks: Record<number, number> = {}) => {
     log,
     random: () => 0,
     transact: (work) => {
-      const client = async (_: TemplateStringsArray, ...values: unknown[]) =>
-        (values.find((value) => Array.isArray(value)) as string[]).map((id) => ({ event_id: id }));
-      return work({ _: { session: { client } } } as unknown as Transaction, () => {});
+      const inbox = async (strings: TemplateStringsArray, ...values: unknown[]) => {
+        if (strings.join("").includes("parked_heads")) return [];
+        const ids = values.find((value) => Array.isArray(value)) as string[];
+        return ids.map((id) => ({ event_id: id }));
+      };
+      return work({ _: { session: { client: inbox } } } as unknown as Transaction, () => {});
     },
     subscribe: (group, topics, events) => {
       groups.push({ group, topics, events });

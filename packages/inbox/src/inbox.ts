@@ -7,6 +7,10 @@ import type { Backoff } from "@outrider/event";
 import { startGroup } from "./group.ts";
 import type { GroupDeps, GroupState } from "./group.ts";
 import type { Handler } from "./handler.ts";
+import { startRunner } from "./parking/runner.ts";
+import type { RunnerLimits } from "./parking/runner.ts";
+import { createWork } from "./work.ts";
+import type { WorkDeps } from "./work.ts";
 
 export type InboxSettings = Readonly<{
   /** Group of handlers that name none: the app's. */
@@ -17,18 +21,23 @@ export type InboxSettings = Readonly<{
   watermarkMs?: number;
   /** How long a drain waits for handlers before it aborts them. */
   drainMs?: number;
-  /** Pauses between the tries of an event whose handler fails. */
+  /** Pauses while an outcome cannot be stored. */
   retry?: Backoff;
-}>;
+}> &
+  Partial<RunnerLimits>;
 
 const defaults = {
   admittedMax: 1000,
   watermarkMs: 1000,
   drainMs: 5000,
   retry: { baseMs: 100, capMs: 10_000 },
+  parkedPollMs: 200,
+  parkedKeysMax: 8,
+  claimMs: 30_000,
+  transientMaxAgeMs: 86_400_000,
 } as const;
 
-export type InboxDeps = Omit<GroupDeps, "retry">;
+export type InboxDeps = Omit<GroupDeps, "retry" | "work"> & WorkDeps;
 
 export type Inbox = Readonly<{
   state(): readonly GroupState[];
@@ -46,13 +55,15 @@ export const startInbox = (
   const names = new Set(handlers.map((handler) => handler.name));
   if (names.size < handlers.length) throw new RangeError("Two handlers have the same name");
   const byGroup = Map.groupBy(handlers, (handler) => handler.group ?? settings.group);
+  const work = createWork(deps);
   const groups = [...byGroup].map(([group, members]) =>
-    startGroup({ group, handlers: members, limits }, { ...deps, retry: limits.retry }),
+    startGroup({ group, handlers: members, limits }, { ...deps, work, retry: limits.retry }),
   );
+  const runner = startRunner(handlers, deps, limits);
   return {
     state: () => groups.map((group) => group.state()),
     stop: async () => {
-      await Promise.all(groups.map((group) => group.stop()));
+      await Promise.all([runner.stop(limits.drainMs), ...groups.map((group) => group.stop())]);
     },
   };
 };

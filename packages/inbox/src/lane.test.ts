@@ -7,8 +7,9 @@ import { createDelivery } from "./delivery.ts";
 import type { Delivery } from "./delivery.ts";
 import { defineBatchHandler } from "./handler.ts";
 import { startLane } from "./lane.ts";
-import type { Failure, Lane, LaneDeps } from "./lane.ts";
-import type { Transact } from "./run-batch.ts";
+import type { Failure, Lane, LaneDeps, LaneWork } from "./lane.ts";
+import { queueKeyName, runInTime } from "./run-batch.ts";
+import type { Run } from "./run-batch.ts";
 
 const eventOf = (type: string) =>
   defineEvent({
@@ -24,37 +25,51 @@ const counted = eventOf("test.counted");
 
 const idOf = (n: number) => `0192f0c1-7a3e-7b54-9c55-${String(n).padStart(12, "0")}`;
 
-const deliveryOf = (n: number, type = "test.counted"): Delivery => {
+const deliveryOf = (n: number, type = "test.counted", key = "k"): Delivery => {
   const headers = { ce_id: idOf(n), ce_type: type, ce_source: "test" };
   const record: KafkaRecord = {
     topic: "counted",
     partition: 2,
     offset: n,
     timestampMs: 0,
-    key: Buffer.from("k"),
+    key: Buffer.from(key),
     value: Buffer.from(JSON.stringify({ n })),
     headers: Object.entries(headers).map(([name, text]) => ({ [name]: Buffer.from(text) })),
   };
   return createDelivery(record);
 };
 
-/** Stands for Postgres: what is recorded stays when the work succeeds. */
-const createTransact = (): Transact => {
+/** Stands for Postgres: what is recorded stays when the run succeeds. */
+const createWork = (parkedKeys = new Set<string>()) => {
   const handled = new Set<string>();
-  const emit: Emit = () => {};
-  return async (work) => {
-    const added: string[] = [];
-    const client = async (_: TemplateStringsArray, ...values: unknown[]) => {
-      const ids = values.find((value) => Array.isArray(value)) as string[];
-      const fresh = ids.filter((id) => !handled.has(id));
-      added.push(...fresh);
-      return fresh.map((id) => ({ event_id: id }));
-    };
-    const tx = { _: { session: { client } } } as unknown as Transaction;
-    const result = await work(tx, emit);
-    for (const id of added) handled.add(id);
-    return result;
+  const putAway: [n: number, error: unknown][] = [];
+  const joined: number[][] = [];
+  const unit = { tx: {} as Transaction, emit: (() => {}) as Emit };
+  const work = async (run: Run): Promise<number> => {
+    const fresh = run.deliveries.filter((one) => !handled.has(one.eventId));
+    const events = fresh.map((one) => one.eventFor(run.handler));
+    if (events.length > 0) await runInTime(run, events, unit);
+    for (const { eventId } of fresh) handled.add(eventId);
+    return events.length;
   };
+  const isParked = (run: Run) => (one: Delivery) => parkedKeys.has(queueKeyName(run.handler, one));
+  const laneWork: LaneWork = {
+    batch: async (run) => {
+      const parked = run.deliveries.filter(isParked(run));
+      if (parked.length === 0) return { handled: await work(run) };
+      return { parked: new Set(parked.map((one) => queueKeyName(run.handler, one))) };
+    },
+    unit: async (run) => {
+      if (!run.deliveries.some(isParked(run))) return work(run);
+      joined.push(run.deliveries.map((one) => one.record.offset));
+      return 0;
+    },
+    putAway: async (_handler, delivery, error) => {
+      putAway.push([delivery.record.offset, error]);
+      handled.add(delivery.eventId);
+    },
+  };
+  return { work: laneWork, putAway, joined };
 };
 
 const log: Log = {
@@ -77,10 +92,11 @@ type SetUp = Readonly<{
   run(numbers: readonly number[], attempt: number): unknown;
   batchSizeMax?: number;
   deps?: Partial<LaneDeps>;
+  parkedKeys?: Set<string>;
 }>;
 
 /** A lane that is fed these deliveries and then no more. */
-const setUp = ({ deliveries, run, batchSizeMax = 8, deps = {} }: SetUp) => {
+const setUp = ({ deliveries, run, batchSizeMax = 8, deps = {}, parkedKeys }: SetUp) => {
   const draining = new AbortController();
   const stopping = new AbortController();
   const handler = defineBatchHandler({
@@ -95,6 +111,7 @@ const setUp = ({ deliveries, run, batchSizeMax = 8, deps = {} }: SetUp) => {
     },
   });
   const taken: number[] = [];
+  const work = createWork(parkedKeys);
   const progress = { resolved: 0 };
   const done = Promise.withResolvers<void>();
   const lane = startLane(
@@ -112,7 +129,7 @@ const setUp = ({ deliveries, run, batchSizeMax = 8, deps = {} }: SetUp) => {
     },
     handler,
     {
-      transact: createTransact(),
+      work: work.work,
       log,
       retry: { baseMs: 1, capMs: 1 },
       random: () => 0,
@@ -122,7 +139,7 @@ const setUp = ({ deliveries, run, batchSizeMax = 8, deps = {} }: SetUp) => {
     },
   );
   lanes.push({ lane, draining });
-  return { lane, taken, progress, draining, stopping, done: done.promise };
+  return { ...work, lane, taken, progress, draining, stopping, done: done.promise };
 };
 
 const upTo = (count: number): number[] => Array.from({ length: count }, (_, n) => n);
@@ -158,10 +175,10 @@ describe("a lane", () => {
 
   test("says what it handled, and does not count what had been handled before", async () => {
     const handled: unknown[] = [];
-    const transact = createTransact();
+    const { work } = createWork();
     const one = { deliveries: [deliveryOf(1), deliveryOf(2)], run: () => {} };
     const deps = {
-      transact,
+      work,
       onHandled: (handler: string, events: number, durationMs: number) => {
         expect(durationMs).toBeGreaterThanOrEqual(0);
         handled.push([handler, events]);
@@ -226,39 +243,66 @@ describe("a batch that fails", () => {
 });
 
 describe("an event that fails", () => {
-  test("is tried again before any later event, and its attempts are counted", async () => {
-    const runs: string[] = [];
+  test("is put away, and those behind it run", async () => {
+    const runs: number[] = [];
     const failures: Failure[] = [];
-    const { done, lane, progress } = setUp({
+    const { done, lane, progress, putAway } = setUp({
       deliveries: [deliveryOf(0), deliveryOf(1), deliveryOf(2)],
       batchSizeMax: 1,
-      run: ([n], attempt) => {
-        runs.push(`${n}, attempt ${attempt}`);
-        if (n === 1 && attempt < 4) throw new Error(`no ${attempt}`);
+      run: ([n]) => {
+        runs.push(n as number);
+        if (n === 1) throw new Error("no");
       },
       deps: { onFailure: (failure) => failures.push(failure) },
     });
     await done;
-    expect(runs).toEqual([
-      "0, attempt 1",
-      "1, attempt 1",
-      "1, attempt 2",
-      "1, attempt 3",
-      "1, attempt 4",
-      "2, attempt 1",
-    ]);
-    expect(failures.map(({ attempt, error, ...at }) => [attempt, String(error), at])).toEqual(
-      [1, 2, 3].map((attempt) => [
-        attempt,
-        `Error: no ${attempt}`,
-        { handler: "test.handler", topic: "counted", partition: 2, offset: 1 },
-      ]),
-    );
+    expect(runs).toEqual([0, 1, 2]);
+    expect(putAway.map(([n, error]) => [n, String(error)])).toEqual([[1, "Error: no"]]);
+    const at = { handler: "test.handler", topic: "counted", partition: 2, offset: 1, attempt: 1 };
+    expect(failures).toMatchObject([at]);
     expect(lane.failure()).toBeUndefined();
     expect(progress.resolved).toBe(3);
   });
 
-  test("is tried again after a pause that grows", async () => {
+  test("that cannot be decoded is put away, too", async () => {
+    const seen: number[] = [];
+    const broken = deliveryOf(0);
+    const unreadable = createDelivery({ ...broken.record, value: Buffer.from("no JSON") });
+    const { done, putAway, progress } = setUp({
+      deliveries: [unreadable, deliveryOf(1)],
+      run: (numbers) => seen.push(...numbers),
+    });
+    await done;
+    expect(putAway.map(([n, error]) => [n, (error as { code?: unknown }).code])).toEqual([
+      [0, "undecodable"],
+    ]);
+    expect([seen, progress.resolved]).toEqual([[1], 2]);
+  });
+
+  test("since something else is away is tried three times before it is put away", async () => {
+    let runs = 0;
+    const { done, putAway } = setUp({
+      deliveries: [deliveryOf(0)],
+      run: () => {
+        runs += 1;
+        throw Object.assign(new Error("refused"), { code: "ECONNREFUSED" });
+      },
+    });
+    await done;
+    expect([runs, putAway.length]).toEqual([3, 1]);
+  });
+});
+
+describe("an outcome that cannot be stored", () => {
+  const broken = createWork().work;
+  const failing: LaneWork = {
+    ...broken,
+    putAway: async () => {
+      throw new Error("Postgres is away");
+    },
+  };
+
+  test("leaves the event to be tried in place, after pauses that grow", async () => {
     const times: number[] = [];
     const { done } = setUp({
       deliveries: [deliveryOf(0)],
@@ -266,7 +310,11 @@ describe("an event that fails", () => {
         times.push(performance.now());
         if (times.length < 4) throw new Error("no");
       },
-      deps: { retry: { baseMs: 10, capMs: 1000 }, random: () => 1 - Number.EPSILON },
+      deps: {
+        work: failing,
+        retry: { baseMs: 10, capMs: 1000 },
+        random: () => 1 - Number.EPSILON,
+      },
     });
     await done;
     const pauses = times.slice(1).map((time, at) => time - (times[at] ?? 0));
@@ -285,41 +333,32 @@ describe("an event that fails", () => {
         if (n === 1) throw new Error("no");
       },
       deps: {
+        work: failing,
         retry: { baseMs: 3_600_000, capMs: 3_600_000 },
         random: () => 0.9,
         onFailure: () => failed.resolve(),
       },
     });
     await failed.promise;
+    await Promise.resolve();
     expect(lane.failure()).toMatchObject({ offset: 1, attempt: 1 });
     draining.abort();
     await lane.ended;
     expect(progress.resolved).toBe(1);
   });
+});
 
-  test("that cannot be decoded is tried again as well, and holds what is behind it", async () => {
-    const failures: unknown[] = [];
-    const seen: number[] = [];
-    const broken = deliveryOf(0);
-    const third = Promise.withResolvers<void>();
-    const { progress } = setUp({
-      deliveries: [
-        createDelivery({ ...broken.record, value: Buffer.from("no JSON") }),
-        deliveryOf(1),
-      ],
-      batchSizeMax: 1,
-      run: (numbers) => seen.push(...numbers),
-      deps: {
-        onFailure: ({ error, attempt }) => {
-          failures.push((error as { code?: unknown }).code);
-          if (attempt === 3) third.resolve();
-        },
-      },
-    });
-    await third.promise;
-    expect(failures.slice(0, 3)).toEqual(["undecodable", "undecodable", "undecodable"]);
-    expect([seen, progress.resolved]).toEqual([[], 0]);
+test("what is behind a parked key joins it, key by key, and the rest runs together", async () => {
+  const seen: number[][] = [];
+  const { done, joined, progress } = setUp({
+    deliveries: ["a", "b", "c", "b", "a"].map((key, n) => deliveryOf(n, "test.counted", key)),
+    run: (numbers) => seen.push([...numbers]),
+    parkedKeys: new Set([Buffer.from("b").toString("hex")]),
   });
+  await done;
+  expect(joined).toEqual([[1, 3]]);
+  expect(seen).toEqual([[0, 2, 4]]);
+  expect(progress.resolved).toBe(5);
 });
 
 test("a lane that drains starts nothing new, but finishes what it has begun", async () => {

@@ -1,7 +1,8 @@
 /**
  * One handler's way through one partition: batches in order, each in its own transaction. A batch
- * that fails is run again one event at a time, and an event that fails is retried in place, since
- * the next event of its key must not run before it.
+ * that fails is run again one event at a time. An event that fails is parked, and the later ones
+ * of its key behind it, so that the partition goes on. Only while an outcome cannot be stored is
+ * it retried in place: nothing may be left without one.
  */
 
 import { setTimeout as delay } from "node:timers/promises";
@@ -9,8 +10,9 @@ import { backoffMs } from "@outrider/event";
 import type { Backoff, Log } from "@outrider/event";
 import type { Delivery } from "./delivery.ts";
 import type { Handler } from "./handler.ts";
-import { runBatch } from "./run-batch.ts";
-import type { Transact } from "./run-batch.ts";
+import { classify } from "./classify.ts";
+import { queueKeyName } from "./run-batch.ts";
+import type { BatchResult, Run } from "./run-batch.ts";
 
 export type LaneSource = Readonly<{
   /** At least one, at most `max`; none at all when the lane is to end. */
@@ -19,9 +21,18 @@ export type LaneSource = Readonly<{
   resolve(count: number): void;
 }>;
 
+/** What a lane does with deliveries of its handler; each call is a transaction. */
+export type LaneWork = Readonly<{
+  batch(run: Run): Promise<BatchResult>;
+  unit(run: Run): Promise<number>;
+  /** Parks an event that has failed, or gives it up. */
+  putAway(handler: Handler, delivery: Delivery, error: unknown): Promise<void>;
+}>;
+
 export type LaneDeps = Readonly<{
-  transact: Transact;
+  work: LaneWork;
   log: Log;
+  /** Pauses while an outcome cannot be stored. */
   retry: Backoff;
   random(): number;
   /** Aborted: start nothing new. */
@@ -32,7 +43,7 @@ export type LaneDeps = Readonly<{
   onFailure?(failure: Failure): void;
 }>;
 
-/** An event that is being retried in place. */
+/** A run that failed. */
 export type Failure = Readonly<{
   handler: string;
   topic: string;
@@ -42,65 +53,74 @@ export type Failure = Readonly<{
   error: unknown;
 }>;
 
+/** `failure`: of an event that is retried in place, since its outcome cannot be stored. */
 export type Lane = Readonly<{ failure(): Failure | undefined; ended: Promise<void> }>;
 
+/** Tries in place of what something else is to blame for, before the event is parked. */
+const transientTries = 3;
+
 export const startLane = (source: LaneSource, handler: Handler, deps: LaneDeps): Lane => {
-  let failure: Failure | undefined;
+  const { work, log, stopping } = deps;
   let sizeMax = handler.batchSizeMax;
 
-  const attempt = async (deliveries: readonly Delivery[], count: number): Promise<void> => {
+  const timed = async <T>(
+    deliveries: readonly Delivery[],
+    act: (run: Run) => Promise<T>,
+    handledOf: (result: T) => number,
+  ): Promise<T> => {
     const startedMs = performance.now();
-    const run = { handler, deliveries, attempt: count, log: deps.log, stopping: deps.stopping };
-    const events = await runBatch(deps.transact, run);
-    deps.onHandled?.(handler.name, events, performance.now() - startedMs);
+    const result = await act({ handler, deliveries, attempt: 1, log, stopping });
+    deps.onHandled?.(handler.name, handledOf(result), performance.now() - startedMs);
+    return result;
   };
+  const runUnit = (deliveries: readonly Delivery[]) =>
+    timed(deliveries, work.unit, (count) => count);
+  const runBatch = (deliveries: readonly Delivery[]) =>
+    timed(deliveries, work.batch, (result) => ("handled" in result ? result.handled : 0));
+  const singles = createSingles(handler, deps, runUnit);
 
   const grow = (): void => {
     sizeMax = Math.min(sizeMax * 2, handler.batchSizeMax);
   };
 
-  /** How many attempts it took; undefined when the lane has to end before the event succeeded. */
-  const retry = async (delivery: Delivery): Promise<number | undefined> => {
-    for (let count = 1; !deps.draining.aborted; count += 1) {
-      try {
-        await attempt([delivery], count);
-        failure = undefined;
-        return count;
-      } catch (error) {
-        const { topic, partition, offset } = delivery.record;
-        failure = { handler: handler.name, topic, partition, offset, attempt: count, error };
-        deps.onFailure?.(failure);
-        deps.log.warn(
-          { ...failure, error: undefined, err: error },
-          "a handler failed; it is retried",
-        );
-        const pauseMs = backoffMs(count, deps.retry, deps.random);
-        // Ends early when the lane is to end.
-        await delay(pauseMs, undefined, { signal: deps.draining }).catch(() => {});
-      }
+  /** Of keys that are parked: they are put behind what waits there. */
+  const join = async (deliveries: readonly Delivery[]): Promise<boolean> => {
+    try {
+      await runUnit(deliveries);
+      return true;
+    } catch {
+      return singles.run(deliveries);
     }
-    return undefined;
   };
 
-  /** Together first; one by one when that fails, which counts as nobody's attempt. */
+  /** Together first; what is parked key by key, and one by one when the rest fails together. */
   const handle = async (deliveries: readonly Delivery[]): Promise<boolean> => {
-    if (deliveries.length > 1) {
-      try {
-        await attempt(deliveries, 1);
-        grow();
-        return true;
-      } catch (error) {
-        sizeMax = Math.max(1, Math.floor(sizeMax / 2));
-        deps.log.debug({ handler: handler.name, err: error }, "a batch failed; one by one now");
-      }
-    }
-    for (const delivery of deliveries) {
-      const attempts = await retry(delivery);
-      if (attempts === undefined) return false;
+    if (deliveries.length === 1) {
+      if (!(await singles.run(deliveries))) return false;
       // Alone because batches had shrunk to it, or because there was no more.
-      if (attempts === 1 && deliveries.length === 1) grow();
+      grow();
+      return true;
     }
-    return true;
+    let result: BatchResult;
+    try {
+      result = await runBatch(deliveries);
+    } catch (error) {
+      sizeMax = Math.max(1, Math.floor(sizeMax / 2));
+      log.debug({ handler: handler.name, err: error }, "a batch failed; one by one now");
+      return singles.run(deliveries);
+    }
+    if ("handled" in result) {
+      grow();
+      return true;
+    }
+    const { parked } = result;
+    const byKey = Map.groupBy(deliveries, (one) => queueKeyName(handler, one));
+    for (const [key, ofKey] of byKey) {
+      if (parked.has(key) && !(await join(ofKey))) return false;
+    }
+    const free = deliveries.filter((one) => !parked.has(queueKeyName(handler, one)));
+    // Another of them may be parked by now.
+    return free.length === 0 || handle(free);
   };
 
   const live = async (): Promise<void> => {
@@ -113,5 +133,59 @@ export const startLane = (source: LaneSource, handler: Handler, deps: LaneDeps):
     }
   };
 
-  return { failure: () => failure, ended: live() };
+  return { failure: singles.failure, ended: live() };
+};
+
+/** Runs events one by one until each has an outcome that is stored. */
+const createSingles = (
+  handler: Handler,
+  { work, log, retry, random, draining, stopping, onFailure }: LaneDeps,
+  runUnit: (deliveries: readonly Delivery[]) => Promise<unknown>,
+) => {
+  let failure: Failure | undefined;
+
+  const note = (delivery: Delivery, attempt: number, error: unknown): void => {
+    const { topic, partition, offset } = delivery.record;
+    failure = { handler: handler.name, topic, partition, offset, attempt, error };
+    onFailure?.(failure);
+    log.warn({ ...failure, error: undefined, err: error }, "a handler failed");
+  };
+
+  /** Runs one event; what fails is parked or given up. Throws when neither can be stored. */
+  const tryOne = async (delivery: Delivery, attempt: number): Promise<boolean> => {
+    try {
+      await runUnit([delivery]);
+      return true;
+    } catch (error) {
+      if (stopping.aborted) return false;
+      note(delivery, attempt, error);
+      if (classify(error).kind === "transient" && attempt < transientTries) throw error;
+      await work.putAway(handler, delivery, error);
+      return true;
+    }
+  };
+
+  /** False when the lane has to end before the event has an outcome. */
+  const single = async (delivery: Delivery): Promise<boolean> => {
+    for (let attempt = 1; !draining.aborted; attempt += 1) {
+      try {
+        const isDone = await tryOne(delivery, attempt);
+        failure = undefined;
+        return isDone;
+      } catch (error) {
+        log.debug({ handler: handler.name, err: error }, "an event is tried again in place");
+        const pauseMs = backoffMs(attempt, retry, random);
+        // Ends early when the lane is to end.
+        await delay(pauseMs, undefined, { signal: draining }).catch(() => {});
+      }
+    }
+    return false;
+  };
+
+  const run = async (deliveries: readonly Delivery[]): Promise<boolean> => {
+    for (const delivery of deliveries) if (!(await single(delivery))) return false;
+    return true;
+  };
+
+  return { failure: () => failure, run };
 };

@@ -7,6 +7,8 @@ import { defineBatchHandler } from "./handler.ts";
 import type { Handler } from "./handler.ts";
 import { createPartition } from "./partition.ts";
 import type { PartitionDeps } from "./partition.ts";
+import { runInTime } from "./run-batch.ts";
+import type { Run } from "./run-batch.ts";
 
 const counted = defineEvent({
   type: "test.counted",
@@ -41,12 +43,15 @@ const log: Log = {
 };
 
 /** Stands for Postgres: everything is new. */
-const transact: PartitionDeps["transact"] = (work) => {
-  const client = async (_: TemplateStringsArray, ...values: unknown[]) => {
-    const ids = values.find((value) => Array.isArray(value)) as string[];
-    return ids.map((id) => ({ event_id: id }));
-  };
-  return work({ _: { session: { client } } } as unknown as Transaction, () => {});
+const handle = async (run: Run): Promise<number> => {
+  const events = run.deliveries.map((one) => one.eventFor(run.handler));
+  await runInTime(run, events, { tx: {} as Transaction, emit: () => {} });
+  return events.length;
+};
+const work: PartitionDeps["work"] = {
+  batch: async (run) => ({ handled: await handle(run) }),
+  unit: handle,
+  putAway: async () => {},
 };
 
 /** A handler that takes as long as its test wants: it waits for a step per batch. */
@@ -83,10 +88,10 @@ const settled = async (condition: () => boolean): Promise<void> => {
   while (!condition()) await Bun.sleep(0);
 };
 
-const setUp = (handlers: readonly Handler[], start = 10) => {
+const setUp = (handlers: readonly Handler[], start = 10, more: Partial<typeof work> = {}) => {
   let resolutions = 0;
   const partition = createPartition({ topic: "counted", partition: 2, offset: start }, handlers, {
-    transact,
+    work: { ...work, ...more },
     log,
     retry: { baseMs: 1, capMs: 1 },
     random: () => 0,
@@ -158,7 +163,8 @@ describe("a partition", () => {
         throw new Error("no");
       },
     });
-    const { partition, offset } = setUp([failing]);
+    const putAway = () => Promise.reject(new Error("Postgres is away"));
+    const { partition, offset } = setUp([failing], 10, { putAway });
     partition.admit([recordAt(10)]);
     await settled(() => partition.failures().length > 0);
     expect(partition.failures()[0]).toMatchObject({ handler: "test.failing", offset: 10 });

@@ -2,9 +2,11 @@
 
 import { fault } from "@outrider/event";
 import type { Emit, Envelope, Log } from "@outrider/event";
+import { rawSql } from "@outrider/postgres";
 import type { Transaction } from "@outrider/postgres";
 import type { Delivery } from "./delivery.ts";
 import type { Handler } from "./handler.ts";
+import { enqueueBehind, holdHead, keyOf, readBlocked } from "./parking/queue.ts";
 import { recordHandled } from "./record-handled.ts";
 
 /**
@@ -26,24 +28,100 @@ export type Run = Readonly<{
   stopping: AbortSignal;
 }>;
 
-/** Returns how many events ran; the others had run before. Throws what the handler throws. */
-export const runBatch = async (transact: Transact, run: Run): Promise<number> => {
+/** How many events ran (the others had run before), or which keys, as hex, are parked. */
+export type BatchResult = Readonly<{ handled: number }> | Readonly<{ parked: Set<string> }>;
+
+/**
+ * Runs events whose keys are believed to be free. Where some are not, nothing of it stays, and it
+ * says which. Throws what the handler throws.
+ */
+export const runBatch = async (transact: Transact, run: Run): Promise<BatchResult> => {
+  const { handler, deliveries } = run;
+  const [first] = deliveries;
+  if (!first) return { handled: 0 };
+  const { topic } = first.record;
+  const events = firstById(deliveries, handler);
+  let parked = new Set<string>();
+  try {
+    return await transact(async (tx, emit) => {
+      const recording = record(tx, run, events);
+      // The second statement sees what was committed while the first one waited: one statement for
+      // both would look for heads on the snapshot of before that wait, and find none.
+      const keys = [
+        ...new Map(deliveries.map((one) => [queueKeyName(handler, one), one])).values(),
+      ];
+      const [fresh, found] = await Promise.all([
+        recording,
+        readBlocked(
+          rawSql(tx),
+          { handler: handler.name, topic },
+          keys.map((one) => queueKeyOf(handler, one)),
+        ),
+      ]);
+      parked = found;
+      if (parked.size > 0) throw fault("conflict", "Some keys of a batch are parked");
+      const chosen = [...events.values()]
+        .map((one) => one.event)
+        .filter((one) => fresh.has(one.id));
+      if (chosen.length > 0) await runInTime(run, chosen, { tx, emit });
+      return { handled: chosen.length };
+    });
+  } catch (error) {
+    if (parked.size > 0) return { parked };
+    throw error;
+  }
+};
+
+/**
+ * Runs events of one key that may be parked: then they are parked, too, behind what is there.
+ * Returns how many ran.
+ */
+export const runUnit = async (transact: Transact, run: Run): Promise<number> => {
   const { handler, deliveries } = run;
   const [first] = deliveries;
   if (!first) return 0;
-  const { topic, partition } = first.record;
-  const events = firstById(deliveries, handler);
+  const { topic } = first.record;
+  const unit = { handler: handler.name, topic, key: queueKeyOf(handler, first) };
   return transact(async (tx, emit) => {
-    const fresh = await recordHandled(tx, {
-      statementTimeoutMs: handler.timeoutMs + graceMs,
-      handler: handler.name,
-      topic,
-      partition,
-      events: [...events].map(([eventId, { offset }]) => ({ eventId, offset })),
-    });
-    const chosen = [...events.values()].map((one) => one.event).filter((one) => fresh.has(one.id));
-    if (chosen.length > 0) await runInTime(run, chosen, { tx, emit });
-    return chosen.length;
+    const sql = rawSql(tx);
+    const ids = new Map(deliveries.map((one) => [one.eventId, one]));
+    const offsets = [...ids].map(([id, one]) => [id, { offset: one.record.offset }] as const);
+    const [fresh, head] = await Promise.all([
+      record(tx, run, new Map(offsets)),
+      holdHead(sql, unit),
+    ]);
+    const waiting = [...ids.values()].filter((one) => fresh.has(one.eventId));
+    if (waiting.length === 0) return 0;
+    if (head !== undefined) {
+      await enqueueBehind(sql, { head, handler: handler.name }, waiting);
+      return 0;
+    }
+    const events = waiting.map((one) => one.eventFor(handler));
+    await runInTime(run, events, { tx, emit });
+    return events.length;
+  });
+};
+
+/** Events of which each is for itself are keys of their own. */
+export const queueKeyOf = (handler: Handler, delivery: Delivery): Uint8Array =>
+  handler.ordering === "none" ? Buffer.from(delivery.eventId) : keyOf(delivery);
+
+/** As `readBlocked` gives it. */
+export const queueKeyName = (handler: Handler, delivery: Delivery): string =>
+  Buffer.from(queueKeyOf(handler, delivery)).toString("hex");
+
+const record = (
+  tx: Transaction,
+  { handler, deliveries }: Run,
+  events: ReadonlyMap<string, Readonly<{ offset: number }>>,
+): Promise<Set<string>> => {
+  const { topic, partition } = (deliveries[0] as Delivery).record;
+  return recordHandled(tx, {
+    statementTimeoutMs: handler.timeoutMs + graceMs,
+    handler: handler.name,
+    topic,
+    partition,
+    events: [...events].map(([eventId, { offset }]) => ({ eventId, offset })),
   });
 };
 
@@ -61,8 +139,8 @@ const firstById = (deliveries: readonly Delivery[], handler: Handler) => {
  * The transaction is rolled back when time is up, whether the handler has returned or not; what it
  * still tries then is refused, since the transaction is sealed.
  */
-const runInTime = async (
-  { handler, attempt, log, stopping }: Run,
+export const runInTime = async (
+  { handler, attempt, log, stopping }: Omit<Run, "deliveries">,
   events: readonly Envelope[],
   unit: Readonly<{ tx: Transaction; emit: Emit }>,
 ): Promise<void> => {

@@ -188,6 +188,75 @@ export const inbox = outrider.table(
   ],
 );
 
+/** A key whose first unhandled event failed: what comes after it is parked behind it. */
+export const parkedHeads = outrider.table(
+  "parked_heads",
+  {
+    id: pg.bigint("id", { mode: "bigint" }).generatedAlwaysAsIdentity().primaryKey(),
+    handler: pg.text("handler").notNull(),
+    topic: pg.text("topic").notNull(),
+    key: bytea("key").notNull(),
+    /** When its first event is to be run again. */
+    dueAt: timestamp("due_at").notNull(),
+    /** Of the runner that has claimed it. */
+    token: pg.uuid("token"),
+    claimedUntil: timestamp("claimed_until"),
+    /** Most events of one run: 1 after a failure of several, then more again. */
+    batchMax: pg.integer("batch_max").notNull().default(200),
+    /** Made by a redrive: nobody claims it before those are over who may be running its key. */
+    fresh: pg.boolean("fresh").notNull().default(false),
+    createdAt: timestamp("created_at")
+      .notNull()
+      .default(sql`clock_timestamp()`),
+  },
+  (table) => [
+    // Hashed, since an index entry has room for 2,700 bytes and a key may be longer.
+    pg.uniqueIndex("parked_heads_key").on(table.handler, table.topic, sql`sha256(${table.key})`),
+    pg.index("parked_heads_due").on(table.handler, table.dueAt),
+  ],
+);
+
+/** Records that wait behind a head, the first of them included, as they came from Kafka. */
+export const parked = outrider.table(
+  "parked",
+  {
+    id: pg.bigint("id", { mode: "bigint" }).generatedAlwaysAsIdentity().primaryKey(),
+    head: pg.bigint("head", { mode: "bigint" }).notNull(),
+    handler: pg.text("handler").notNull(),
+    eventId: pg.uuid("event_id").notNull(),
+    partition: pg.integer("partition").notNull(),
+    offset: pg.bigint("offset", { mode: "number" }).notNull(),
+    timestampMs: pg.bigint("timestamp_ms", { mode: "number" }).notNull(),
+    recordKey: bytea("record_key"),
+    /** In order: pairs of name and base64. */
+    headers: pg.jsonb("headers").notNull(),
+    value: bytea("value"),
+    /** A dead one stays, and holds what is behind it, until somebody decides. */
+    state: pg
+      .text("state", { enum: ["due", "dead"] })
+      .notNull()
+      .default("due"),
+    /** Runs of it alone that have failed by its own fault. */
+    attempt: pg.integer("attempt").notNull().default(0),
+    /** Runs of it whose process was not heard of again. */
+    lost: pg.integer("lost").notNull().default(0),
+    dueAt: timestamp("due_at")
+      .notNull()
+      .default(sql`clock_timestamp()`),
+    code: pg.text("code"),
+    message: pg.text("message"),
+    token: pg.uuid("token"),
+    parkedAt: timestamp("parked_at")
+      .notNull()
+      .default(sql`clock_timestamp()`),
+  },
+  (table) => [
+    pg.index("parked_queue").on(table.head, table.partition, table.offset),
+    pg.uniqueIndex("parked_event").on(table.eventId, table.handler),
+    pg.check("parked_state", sql`"state" in ('due', 'dead')`),
+  ],
+);
+
 /** Where a group goes on in a partition: everything below has an outcome in the inbox. */
 export const watermarks = outrider.table(
   "watermarks",

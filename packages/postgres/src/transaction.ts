@@ -9,6 +9,8 @@ import { fault } from "@outrider/event";
 import type { TransactionSql } from "postgres";
 import type { Transaction } from "./connect.ts";
 
+export type { TransactionSql };
+
 /** Internal to drizzle 0.45; test/integration pins it. */
 type WithSession = { _: { session: { client: TransactionSql } } };
 

@@ -1,7 +1,8 @@
 /**
- * The relay's dead letters, as an operator sees them, and what an operator decides about one. A
- * decision is written down here and carried out by the owner of the shard: an operator's own
- * transaction that moved rows could let a key's later events overtake (shown in the models).
+ * Dead letters as an operator sees them, the relay's and the handlers', and what an operator
+ * decides about one of the relay's (a handler's: packages/inbox). A decision is written down here
+ * and carried out by the owner of the shard: an operator's own transaction that moved rows could
+ * let a key's later events overtake (shown in the models).
  */
 
 import { fault } from "@outrider/event";
@@ -16,6 +17,8 @@ export type LetterHeader = readonly [name: string, value: string | Readonly<{ ba
 export type LetterSummary = Readonly<{
   id: number;
   state: LetterState;
+  /** Who gave up; null: the relay. */
+  handler: string | null;
   topic: string;
   /** As text; what is no UTF-8 is replaced. */
   key: string;
@@ -69,10 +72,10 @@ export const listDeadLetters = async (
   { state, topic, limit, before }: LetterFilter,
 ): Promise<LetterSummary[]> => {
   const rows = await sql<SummaryRow[]>`
-    select id, state, topic, key, event_id as "eventId", type, code, message, attempts, skipped,
-      buried_at as "buriedAt"
+    select id, state, handler, topic, key, event_id as "eventId", type, code, message, attempts,
+      skipped, buried_at as "buriedAt"
     from outrider.dead_letters
-    where origin = 'relay'
+    where true
       ${state ? sql`and state = ${state}` : sql``}
       ${topic ? sql`and topic = ${topic}` : sql``}
       ${before ? sql`and id < ${before}` : sql``}
@@ -84,19 +87,25 @@ export const listDeadLetters = async (
 /** Throws `not_found`. */
 export const readDeadLetter = async (sql: Sql, id: number): Promise<Letter> => {
   const [row] = await sql<(SummaryRow & Omit<Letter, keyof LetterSummary>)[]>`
-    select id, state, topic, key, event_id as "eventId", type, version, sequence::float8, code,
-      message, attempts, skipped, headers, payload, occurred_at as "occurredAt",
+    select id, state, handler, topic, key, event_id as "eventId", type, version, sequence::float8,
+      code, message, attempts, skipped, headers, coalesce(payload, '') as payload,
+      occurred_at as "occurredAt",
       buried_at as "buriedAt", closed_at as "closedAt", closed_by as "closedBy", reason,
       replaced_by as "replacedBy",
       (
         select count(*)::int from (
           select from outrider.blocked b join outrider.outbox_held h on h.block = b.id
-          where b.letter_id = letter.id and h.id <> b.head_id limit ${waitingCountMax}
+          where b.letter_id = letter.id and h.id <> b.head_id
+          union all
+          select from outrider.parked dead join outrider.parked p on p.head = dead.head
+          where dead.handler = letter.handler and dead.event_id = letter.event_id
+            and p.id <> dead.id
+          limit ${waitingCountMax}
         ) as behind
       ) as waiting
     from outrider.dead_letters letter
-    where id = ${id} and origin = 'relay'`;
-  if (!row) throw fault("not_found", `There is no dead letter ${id} of the relay`);
+    where id = ${id}`;
+  if (!row) throw fault("not_found", `There is no dead letter ${id}`);
   const { waiting, ...rest } = row;
   return { ...rest, ...summaryOf(row), waiting };
 };
@@ -119,7 +128,7 @@ export const releaseDeadLetter = async (
   sql: Sql,
   { edit, ...decision }: Decision & Readonly<{ edit?: Edit }>,
 ): Promise<void> => {
-  const letter = await readDeadLetter(sql, decision.id);
+  const letter = await readOwn(sql, decision.id);
   if (edit) assertJson(letter, edit);
   await sql.begin(async (tx) => {
     await close(tx, { ...decision, state: "redriven", replacedBy: edit?.eventId ?? null });
@@ -135,13 +144,19 @@ export const releaseDeadLetter = async (
 
 /** Leaves the event out for good; what waits behind it is published. Throws as releasing does. */
 export const discardDeadLetter = async (sql: Sql, decision: Decision): Promise<void> => {
-  const { skipped } = await readDeadLetter(sql, decision.id);
+  const { skipped } = await readOwn(sql, decision.id);
   await sql.begin(async (tx) => {
     await close(tx, { ...decision, state: "discarded", replacedBy: null });
     if (skipped) return;
     const none = { replacementId: null, replacementPayload: null };
     await decide(tx, { letterId: decision.id, verdict: "discard", ...none });
   });
+};
+
+const readOwn = async (sql: Sql, id: number): Promise<Letter> => {
+  const letter = await readDeadLetter(sql, id);
+  if (letter.handler === null) return letter;
+  throw fault("not_found", `Dead letter ${id} is ${letter.handler}'s, not the relay's`);
 };
 
 type Tx = Parameters<Parameters<Sql["begin"]>[1]>[0];

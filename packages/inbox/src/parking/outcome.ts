@@ -1,0 +1,189 @@
+/**
+ * What becomes of an event whose handler failed, or that was parked: each function is one
+ * transaction's worth of statements. Every event of a handler has exactly one inbox row, whatever
+ * its outcome, and that row's key is the fence: whoever finds it taken stops.
+ */
+
+import type { TransactionSql } from "@outrider/postgres";
+import { fingerprintOf } from "../classify.ts";
+import type { Classified } from "../classify.ts";
+import type { OnBury } from "../handler.ts";
+import { enqueue, keyOf, lockClaim, settleHead, takeHead } from "./queue.ts";
+import type { Claim, ParkedRow, Waiting } from "./queue.ts";
+
+export type Failing = Readonly<{ failure: Classified; error: unknown }>;
+
+const insertInbox = async (
+  tx: TransactionSql,
+  { handler, waiting, state }: Readonly<{ handler: string; waiting: Waiting; state: string }>,
+): Promise<boolean> => {
+  const { topic, partition, offset } = waiting.record;
+  const inserted = await tx`
+    insert into outrider.inbox (handler, event_id, state, topic, partition, "offset")
+    values (${handler}, ${waiting.eventId}, ${state}, ${topic}, ${partition}, ${offset})
+    on conflict do nothing`;
+  return inserted.count === 1;
+};
+
+export type NewlyParked = Readonly<{
+  waiting: Waiting;
+  /** Of its queue. */
+  key: Uint8Array;
+  attempt: number;
+  delayMs: number;
+  failure: Classified;
+}>;
+
+/**
+ * Parks an event at its first delivery; it is due in `delayMs`. False: it has an outcome already.
+ */
+export const park = async (
+  tx: TransactionSql,
+  handler: string,
+  { waiting, key, attempt, delayMs, failure }: NewlyParked,
+): Promise<boolean> => {
+  if (!(await insertInbox(tx, { handler, waiting, state: "parked" }))) return false;
+  const queue = { handler, topic: waiting.record.topic, key };
+  const head = await takeHead(tx, queue, delayMs);
+  const entry = { state: "due", attempt, delayMs, failure } as const;
+  await enqueue(tx, { head, handler }, { waiting: [waiting], ...entry });
+  return true;
+};
+
+/** Gives an event up at its first delivery. False: it has an outcome already. */
+export const buryNew = async (
+  tx: TransactionSql,
+  handler: string,
+  {
+    waiting,
+    key,
+    onBury,
+    ...failing
+  }: Failing & Readonly<{ waiting: Waiting; key: Uint8Array; onBury: OnBury }>,
+): Promise<boolean> => {
+  if (!(await insertInbox(tx, { handler, waiting, state: "dead" }))) return false;
+  if (onBury === "hold") {
+    const queue = { handler, topic: waiting.record.topic, key };
+    const head = await takeHead(tx, queue, null);
+    const entry = { state: "dead", attempt: 1, delayMs: 0, failure: failing.failure } as const;
+    await enqueue(tx, { head, handler }, { waiting: [waiting], ...entry });
+  }
+  await writeLetter(tx, { handler, waiting, attempts: 1, onBury, ...failing });
+  return true;
+};
+
+/** The claim's events are handled. False: the claim is lost, and nothing of it may stay. */
+export const finish = async (tx: TransactionSql, claim: Claim): Promise<boolean> => {
+  if (!(await lockClaim(tx, claim))) return false;
+  const ids = claim.rows.map((row) => row.eventId);
+  const updated = await tx`
+    update outrider.inbox set state = 'handled', recorded_at = clock_timestamp()
+    where handler = ${claim.handler} and event_id = any(${ids}::uuid[]) and state = 'parked'`;
+  if (updated.count !== ids.length) return false;
+  await tx`
+    delete from outrider.parked
+    where handler = ${claim.handler} and event_id = any(${ids}::uuid[])`;
+  await settleHead(tx, claim.head, "more");
+  return true;
+};
+
+/** Several failed together, which counts for none: the next claim takes one. */
+export const split = async (tx: TransactionSql, claim: Claim): Promise<void> => {
+  if (await lockClaim(tx, claim)) await settleHead(tx, claim.head, "one");
+};
+
+/** The claim's one event is to be tried again in `delayMs`. */
+export const postpone = async (
+  tx: TransactionSql,
+  claim: Claim,
+  {
+    row,
+    counted,
+    delayMs,
+    failure,
+  }: Readonly<{ row: ParkedRow; counted: boolean; delayMs: number; failure: Classified }>,
+): Promise<void> => {
+  if (!(await lockClaim(tx, claim))) return;
+  await tx`
+    update outrider.parked
+    set attempt = attempt + ${counted ? 1 : 0}, code = ${failure.code},
+      message = ${failure.message},
+      due_at = clock_timestamp() + ${delayMs}::float8 * interval '1 ms'
+    where handler = ${claim.handler} and event_id = ${row.eventId}`;
+  await settleHead(tx, claim.head);
+};
+
+/** The claim's one event is given up. */
+export const buryParked = async (
+  tx: TransactionSql,
+  claim: Claim,
+  { row, onBury, ...failing }: Failing & Readonly<{ row: ParkedRow; onBury: OnBury }>,
+): Promise<void> => {
+  const { handler, head } = claim;
+  if (!(await lockClaim(tx, claim))) return;
+  await tx`
+    update outrider.inbox set state = 'dead', recorded_at = clock_timestamp()
+    where handler = ${handler} and event_id = ${row.eventId} and state = 'parked'`;
+  if (onBury === "hold") {
+    await tx`
+      update outrider.parked
+      set state = 'dead', attempt = attempt + 1, code = ${failing.failure.code},
+        message = ${failing.failure.message}
+      where handler = ${handler} and event_id = ${row.eventId}`;
+  } else {
+    await tx`
+      delete from outrider.parked where handler = ${handler} and event_id = ${row.eventId}`;
+  }
+  await settleHead(tx, head);
+  await writeLetter(tx, { handler, waiting: row, attempts: row.attempt + 1, onBury, ...failing });
+};
+
+type Letter = Failing &
+  Readonly<{ handler: string; waiting: Waiting; attempts: number; onBury: OnBury }>;
+
+const writeLetter = async (
+  tx: TransactionSql,
+  { handler, waiting, attempts, onBury, failure, error }: Letter,
+): Promise<void> => {
+  const { record, eventId } = waiting;
+  const texts = new Map(
+    record.headers
+      .flatMap((header) => Object.entries(header))
+      .map(([name, bytes]) => [name, textOf(bytes)] as const),
+  );
+  const headers = [...texts].map(([name, text]) => [name, text]);
+  await tx`
+    insert into outrider.dead_letters as letter
+      (origin, handler, event_id, type, version, sequence, topic, key, partition, "offset",
+        headers, payload, code, message, fingerprint, attempts, skipped, occurred_at)
+    values ('handler', ${handler}, ${eventId}, ${stringOf(texts.get("ce_type"))},
+      ${versionOf(texts.get("ce_dataschema"))}, ${integerOf(texts.get("ce_sequence"))},
+      ${record.topic}, ${keyOf(waiting) as Buffer}, ${record.partition}, ${record.offset},
+      ${JSON.stringify(headers)}::text::jsonb, ${record.value as Buffer | null}, ${failure.code},
+      ${failure.message}, ${fingerprintOf(handler, failure, error)}, ${attempts},
+      ${onBury === "skip"}, to_timestamp(${record.timestampMs / 1000}::float8))
+    on conflict (event_id, handler) do update
+    set state = 'open', attempts = letter.attempts + excluded.attempts, code = excluded.code,
+      message = excluded.message, fingerprint = excluded.fingerprint, skipped = excluded.skipped,
+      buried_at = clock_timestamp(), closed_at = null, closed_by = null, reason = null`;
+};
+
+type HeaderValue = string | Readonly<{ base64: string }>;
+
+/** Postgres keeps no zero bytes in texts, and a header need not be one. */
+const textOf = (bytes: Uint8Array): HeaderValue => {
+  const text = Buffer.from(bytes).toString("utf8");
+  const isText = Buffer.from(text).equals(bytes) && !text.includes("\0");
+  return isText ? text : { base64: Buffer.from(bytes).toString("base64") };
+};
+
+const stringOf = (value: HeaderValue | undefined): string | null =>
+  typeof value === "string" ? value : null;
+
+const integerOf = (value: HeaderValue | undefined): number | null => {
+  const number = Number(stringOf(value) ?? NaN);
+  return Number.isSafeInteger(number) ? number : null;
+};
+
+const versionOf = (value: HeaderValue | undefined): number | null =>
+  integerOf((stringOf(value) ?? "").split("/").at(-1));

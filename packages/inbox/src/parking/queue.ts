@@ -1,0 +1,281 @@
+/**
+ * The queue of a key whose event failed: a head per (handler, topic, key), and the records that
+ * wait behind it in the order of the log. Postgres is the truth about it.
+ * Lock order of every transaction: new inbox rows sorted by id, heads, existing inbox rows, queue
+ * rows, dead letters. READ COMMITTED, and separate statements where one has to see what another
+ * transaction did while it was waited for.
+ */
+
+import type { KafkaRecord } from "@outrider/event";
+import type { Sql, TransactionSql } from "@outrider/postgres";
+import type { Classified } from "../classify.ts";
+
+/** A record that a handler has not handled, under the id that the inbox knows it by. */
+export type Waiting = Readonly<{ eventId: string; record: KafkaRecord }>;
+
+export type QueueKey = Readonly<{ handler: string; topic: string; key: Uint8Array }>;
+
+/** Records without a key are keys of their own. */
+export const keyOf = ({ eventId, record }: Waiting): Uint8Array =>
+  record.key ?? Buffer.from(eventId);
+
+const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");
+
+/** Those of the keys that have a head, as hex. To be asked after the inbox rows are inserted. */
+export const readBlocked = async (
+  tx: TransactionSql,
+  { handler, topic }: Omit<QueueKey, "key">,
+  keys: readonly Uint8Array[],
+): Promise<Set<string>> => {
+  const rows = await tx<{ key: string }[]>`
+    select encode(h.key, 'hex') as key
+    from unnest(${keys.map(hex)}::text[]) as asked (key)
+    join outrider.parked_heads h
+      on h.handler = ${handler} and h.topic = ${topic}
+        and sha256(h.key) = sha256(decode(asked.key, 'hex'))`;
+  return new Set(rows.map((row) => row.key));
+};
+
+/** The head of a key, locked against its removal; undefined when the key is free. */
+export const holdHead = async (
+  tx: TransactionSql,
+  { handler, topic, key }: QueueKey,
+): Promise<string | undefined> => {
+  const [row] = await tx<{ id: string }[]>`
+    select id from outrider.parked_heads
+    where handler = ${handler} and topic = ${topic} and sha256(key) = sha256(${key as Buffer})
+    for share`;
+  return row?.id;
+};
+
+/** Locks the head of a key, or makes one that is due in `delayMs`; null: when somebody decides. */
+export const takeHead = async (
+  tx: TransactionSql,
+  { handler, topic, key }: QueueKey,
+  delayMs: number | null,
+): Promise<string> => {
+  const [row] = await tx<{ id: string }[]>`
+    insert into outrider.parked_heads as h (handler, topic, key, due_at)
+    values (${handler}, ${topic}, ${key as Buffer},
+      coalesce(clock_timestamp() + ${delayMs}::float8 * interval '1 ms', 'infinity'))
+    on conflict (handler, topic, sha256(key)) do update set handler = excluded.handler
+    returning id`;
+  if (!row) throw new Error("no row");
+  return row.id;
+};
+
+/** How a row enters the queue. */
+export type Entry = Readonly<{
+  state: "due" | "dead";
+  attempt: number;
+  delayMs: number;
+  failure?: Classified;
+}>;
+
+/** JSON goes as text: drizzle's client passes what it is given for JSON on as it is. */
+export const enqueue = async (
+  tx: TransactionSql,
+  { head, handler }: Readonly<{ head: string; handler: string }>,
+  { waiting, state, attempt, delayMs, failure }: Entry & Readonly<{ waiting: readonly Waiting[] }>,
+): Promise<void> => {
+  for (const { eventId, record } of waiting) {
+    await tx`
+      insert into outrider.parked
+        (head, handler, event_id, partition, "offset", timestamp_ms, record_key, headers, value,
+          state, attempt, due_at, code, message)
+      values (${head}, ${handler}, ${eventId}, ${record.partition}, ${record.offset},
+        ${record.timestampMs}, ${record.key as Buffer | null},
+        ${JSON.stringify(headerPairs(record))}::text::jsonb, ${record.value as Buffer | null},
+        ${state}, ${attempt},
+        clock_timestamp() + ${delayMs}::float8 * interval '1 ms',
+        ${failure?.code ?? null}, ${failure?.message ?? null})`;
+  }
+};
+
+/** Events whose inbox rows have just been inserted wait behind a head that was there. */
+export const enqueueBehind = async (
+  tx: TransactionSql,
+  queue: Readonly<{ head: string; handler: string }>,
+  waiting: readonly Waiting[],
+): Promise<void> => {
+  const ids = waiting.map((one) => one.eventId);
+  await tx`
+    update outrider.inbox set state = 'parked'
+    where handler = ${queue.handler} and event_id = any(${ids}::uuid[])`;
+  await enqueue(tx, queue, { waiting, state: "due", attempt: 0, delayMs: 0 });
+};
+
+type HeaderPair = [name: string, base64: string];
+
+const headerPairs = ({ headers }: KafkaRecord): HeaderPair[] =>
+  headers
+    .flatMap((header) => Object.entries(header))
+    .map(([name, bytes]) => [name, Buffer.from(bytes).toString("base64")]);
+
+export type ParkedRow = Readonly<{
+  eventId: string;
+  record: KafkaRecord;
+  attempt: number;
+  lost: number;
+  /** Since it was parked. */
+  ageMs: number;
+}>;
+
+type StoredRow = {
+  event_id: string;
+  topic: string;
+  partition: number;
+  offset: string;
+  timestamp_ms: string;
+  record_key: Buffer | null;
+  headers: HeaderPair[];
+  value: Buffer | null;
+  attempt: number;
+  lost: number;
+  age_ms: number;
+  state: "due" | "dead";
+  is_due: boolean;
+};
+
+const rowOf = (row: StoredRow): ParkedRow => ({
+  eventId: row.event_id,
+  attempt: row.attempt,
+  lost: row.lost,
+  ageMs: row.age_ms,
+  record: {
+    topic: row.topic,
+    partition: row.partition,
+    offset: Number(row.offset),
+    timestampMs: Number(row.timestamp_ms),
+    key: row.record_key,
+    value: row.value,
+    headers: row.headers.map(([name, text]) => ({ [name]: Buffer.from(text, "base64") })),
+  },
+});
+
+/** The front of a queue that a runner has claimed. */
+export type Claim = Readonly<{
+  head: string;
+  token: string;
+  handler: string;
+  topic: string;
+  rows: readonly ParkedRow[];
+}>;
+
+type ClaimedHead = { id: string; token: string; handler: string; topic: string; batch_max: number };
+
+/**
+ * Claims heads that are due, and the rows that are to be run now: the first one, and behind it
+ * those that have not failed yet. Committed before anything runs: a claim that is not heard of
+ * again says that its process has ended, which its rows remember as `lost`.
+ */
+export const claimDue = async (
+  tx: TransactionSql,
+  handlers: readonly string[],
+  { claimMs, headsMax }: Readonly<{ claimMs: number; headsMax: number }>,
+): Promise<Claim[]> => {
+  const heads = await tx<ClaimedHead[]>`
+    update outrider.parked_heads h
+    set token = gen_random_uuid(),
+      claimed_until = clock_timestamp() + ${claimMs} * interval '1 ms'
+    where id in (
+      select id from outrider.parked_heads
+      where handler = any(${handlers}::text[]) and not fresh and due_at <= clock_timestamp()
+        and (claimed_until is null or claimed_until < clock_timestamp())
+      order by due_at limit ${headsMax}
+      for update skip locked
+    )
+    returning id, token, handler, topic, batch_max`;
+  const claims: Claim[] = [];
+  for (const head of heads) {
+    const claim = await claimRows(tx, head);
+    if (claim) claims.push(claim);
+  }
+  return claims;
+};
+
+const claimRows = async (tx: TransactionSql, head: ClaimedHead): Promise<Claim | undefined> => {
+  await tx`
+    update outrider.parked set lost = lost + 1, token = null
+    where head = ${head.id} and token is not null`;
+  const rows = await tx<StoredRow[]>`
+    select p.event_id, ${head.topic} as topic, p.partition, p."offset", p.timestamp_ms,
+      p.record_key, p.headers, p.value, p.attempt, p.lost, p.state,
+      p.due_at <= clock_timestamp() as is_due,
+      (extract(epoch from clock_timestamp() - p.parked_at) * 1000)::float8 as age_ms
+    from outrider.parked p where p.head = ${head.id}
+    order by p.partition, p."offset" limit ${head.batch_max}`;
+  const chosen = frontOf(rows);
+  if (chosen.length === 0) {
+    await settleHead(tx, head.id);
+    return undefined;
+  }
+  await tx`
+    update outrider.parked set token = ${head.token}
+    where head = ${head.id} and event_id = any(${chosen.map((row) => row.event_id)}::uuid[])`;
+  const { id, token, handler, topic } = head;
+  return { head: id, token, handler, topic, rows: chosen.map(rowOf) };
+};
+
+/** What may run together; nothing when the first one is dead or not due yet. */
+const frontOf = (rows: readonly StoredRow[]): readonly StoredRow[] => {
+  const [first, ...rest] = rows;
+  if (!first || first.state === "dead" || !first.is_due) return [];
+  // What has failed, or what a process has died of, runs alone.
+  if (first.lost > 0 || first.attempt > 0) return [first];
+  const end = rest.findIndex(
+    (row) => row.state === "dead" || !row.is_due || row.attempt > 0 || row.lost > 0,
+  );
+  return [first, ...(end === -1 ? rest : rest.slice(0, end))];
+};
+
+/** Locks the head that is still claimed under this token; false: somebody else has it by now. */
+export const lockClaim = async (tx: TransactionSql, { head, token }: Claim): Promise<boolean> => {
+  const rows = await tx`
+    select from outrider.parked_heads where id = ${head} and token = ${token} for update`;
+  return rows.length === 1;
+};
+
+/**
+ * Ends a claim, under the head's lock: without rows the head goes, too; else it is due when its
+ * first row is, which is never while that one is dead. A statement of its own behind what removed
+ * rows, so that it sees those that were added while the lock was waited for.
+ */
+export const settleHead = async (
+  tx: TransactionSql,
+  head: string,
+  batchMax: "same" | "one" | "more" = "same",
+): Promise<void> => {
+  const [first] = await tx<{ state: string; due_at: string }[]>`
+    select state, due_at::text from outrider.parked where head = ${head}
+    order by partition, "offset" limit 1`;
+  if (!first) {
+    await tx`delete from outrider.parked_heads where id = ${head}`;
+    return;
+  }
+  await tx`
+    update outrider.parked set token = null where head = ${head} and token is not null`;
+  await tx`
+    update outrider.parked_heads
+    set token = null, claimed_until = null,
+      due_at = case when ${first.state} = 'dead' then 'infinity'
+        else ${first.due_at}::timestamptz end,
+      batch_max = case ${batchMax}::text when 'one' then 1
+        when 'more' then least(batch_max * 2, ${batchRowsMax}) else batch_max end
+    where id = ${head}`;
+};
+
+/** Of one run: with one claim for each event a hot key would never leave its queue. */
+const batchRowsMax = 200;
+
+/** Keeps a claim while its handler runs. */
+export const renewClaim = async (
+  sql: Sql,
+  { head, token }: Claim,
+  claimMs: number,
+): Promise<void> => {
+  await sql`
+    update outrider.parked_heads
+    set claimed_until = clock_timestamp() + ${claimMs} * interval '1 ms'
+    where id = ${head} and token = ${token}`;
+};

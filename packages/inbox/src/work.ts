@@ -1,0 +1,46 @@
+/** What lanes do with deliveries, on Postgres. */
+
+import { backoffMs, isFault } from "@outrider/event";
+import type { Sql } from "@outrider/postgres";
+import { classify } from "./classify.ts";
+import type { Handler } from "./handler.ts";
+import type { LaneWork } from "./lane.ts";
+import { buryNew, park } from "./parking/outcome.ts";
+import { queueKeyOf, runBatch, runUnit } from "./run-batch.ts";
+import type { Transact } from "./run-batch.ts";
+
+export type WorkDeps = Readonly<{
+  sql: Sql;
+  transact: Transact;
+  random(): number;
+  onParked?(handler: string, code: string): void;
+  onBuried?(handler: string, code: string): void;
+}>;
+
+export const createWork = (deps: WorkDeps): LaneWork => {
+  const { sql, transact, random } = deps;
+  const putAway: LaneWork["putAway"] = async (handler, delivery, error) => {
+    const failure = classify(error);
+    const { name, retry, onBury } = handler;
+    const waiting = { eventId: delivery.eventId, record: delivery.record };
+    const key = queueKeyOf(handler, delivery);
+    if (failure.kind === "fatal" || (failure.kind === "retryable" && retry.attemptsMax <= 1)) {
+      const dead = { waiting, key, onBury, failure, error };
+      const isBuried = await sql.begin((tx) => buryNew(tx, name, dead));
+      if (isBuried) deps.onBuried?.(name, failure.code);
+      return;
+    }
+    const attempt = failure.kind === "transient" ? 0 : 1;
+    const delayMs = delayOf(handler, error, random);
+    const parked = { waiting, key, attempt, delayMs, failure };
+    if (await sql.begin((tx) => park(tx, name, parked))) deps.onParked?.(name, failure.code);
+  };
+  return {
+    batch: (run) => runBatch(transact, run),
+    unit: (run) => runUnit(transact, run),
+    putAway,
+  };
+};
+
+const delayOf = ({ retry }: Handler, error: unknown, random: () => number): number =>
+  (isFault(error) ? error.retryAfterMs : undefined) ?? backoffMs(1, retry, random);
