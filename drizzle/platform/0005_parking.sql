@@ -39,12 +39,12 @@ CREATE UNIQUE INDEX "parked_heads_key" ON "outrider"."parked_heads" USING btree 
 CREATE INDEX "parked_heads_due" ON "outrider"."parked_heads" USING btree ("handler","due_at");--> statement-breakpoint
 -- Queues: rows come and go, so their remains are to be cleaned up soon.
 ALTER TABLE "outrider"."parked" SET (
-	autovacuum_vacuum_scale_factor = 0.02,
-	autovacuum_vacuum_threshold = 500
+	autovacuum_vacuum_scale_factor = 0,
+	autovacuum_vacuum_threshold = 1000
 );
 --> statement-breakpoint
 ALTER TABLE "outrider"."parked_heads" SET (
 	fillfactor = 70,
-	autovacuum_vacuum_scale_factor = 0.02,
-	autovacuum_vacuum_threshold = 500
+	autovacuum_vacuum_scale_factor = 0,
+	autovacuum_vacuum_threshold = 1000
 );

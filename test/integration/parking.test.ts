@@ -4,7 +4,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { setTimeout as delay } from "node:timers/promises";
 import { fault, isFault } from "@outrider/event";
 import type { KafkaRecord } from "@outrider/event";
-import { defineHandler, discardLetter, redriveLetter } from "@outrider/inbox";
+import { defineHandler, discardLetter, readParked, redriveLetter } from "@outrider/inbox";
 import type { Handler } from "@outrider/inbox";
 import { createOutbox } from "@outrider/outbox";
 import { connect, connectDatabase } from "@outrider/postgres";
@@ -239,6 +239,7 @@ describe("an event that is given up", () => {
     await delay(50);
     expect(await effects()).toBe("b1 b2");
     expect(await states()).toEqual({ handled: 2, parked: 2, dead: 1 });
+    expect(await readParked(sql, [name])).toEqual([{ handler: name, keys: 1, held: 1, events: 3 }]);
     const [letter] = await sql`select * from outrider.dead_letters`;
     expect(letter).toMatchObject({
       ...{ origin: "handler", handler: name, state: "open", topic, partition: 0, offset: "0" },

@@ -174,6 +174,8 @@ describe("the tables", () => {
     expect(rows.map((row) => row.name)).toEqual([
       "outbox",
       "outbox_held",
+      "parked",
+      "parked_heads",
       "relays",
       "shards",
       "watermarks",

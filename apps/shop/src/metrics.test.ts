@@ -1,7 +1,8 @@
 import { expect, test } from "bun:test";
 import type { GroupState } from "@outrider/inbox";
+import type { Sql } from "@outrider/postgres";
 import { Registry } from "prom-client";
-import { createInboxMetrics } from "./metrics.ts";
+import { createInboxMetrics, registerParked } from "./metrics.ts";
 
 const failure = { handler: "h", topic: "t", partition: 0, offset: 1, attempt: 3, error: "no" };
 
@@ -55,4 +56,21 @@ test("each group's state is told as it is when it is asked for", async () => {
   const second = await lines();
   expect(second).toContain('inbox_partitions_assigned{group="shop"} 3');
   expect(second).toContain('inbox_failing_events{group="shop"} 0');
+});
+
+test("what is parked is told as it is when it is asked for", async () => {
+  const registry = new Registry();
+  const rows = [{ handler: "shop.a", keys: 2, events: 9, held: 1 }];
+  let isAway = false;
+  const sql = (async () => {
+    if (isAway) throw new Error("away");
+    return rows;
+  }) as unknown as Sql;
+  registerParked(registry, sql, ["shop.a"]);
+  const text = await registry.metrics();
+  for (const line of ["inbox_parked_keys", "inbox_parked_events", "inbox_held_keys"].entries()) {
+    expect(text).toContain(`${line[1]}{handler="shop.a"} ${[2, 9, 1][line[0]]}`);
+  }
+  isAway = true;
+  expect(await registry.metrics()).not.toContain('inbox_parked_keys{handler="shop.a"}');
 });

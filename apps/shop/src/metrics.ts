@@ -1,20 +1,25 @@
 /** The worker's own metrics, in Prometheus' names and base units. */
 
-import type { GroupState, InboxDeps } from "@outrider/inbox";
+import { readParked } from "@outrider/inbox";
+import type { GroupState, InboxDeps, ParkedStatus } from "@outrider/inbox";
+import type { Sql } from "@outrider/postgres";
 import { Counter, Gauge, Histogram } from "prom-client";
 import type { Registry } from "prom-client";
+
+type Listeners = Required<
+  Pick<InboxDeps, "onHandled" | "onFailure" | "onGap" | "onParked" | "onBuried">
+>;
 
 export const createInboxMetrics = (
   registry: Registry,
   state: () => readonly GroupState[],
-): Required<Pick<InboxDeps, "onHandled" | "onFailure" | "onGap" | "onParked" | "onBuried">> => {
+): Listeners => {
+  registerState(registry, state);
   const registers = [registry];
-  const handled = new Counter({
-    name: "inbox_handled_total",
-    help: "Events whose handler has committed.",
-    labelNames: ["handler"],
-    registers,
-  });
+  const counter = <Label extends string>(name: string, help: string, ...labelNames: Label[]) =>
+    new Counter({ name, help, labelNames, registers });
+
+  const handled = counter("inbox_handled_total", "Events whose handler has committed.", "handler");
   const duration = new Histogram({
     name: "inbox_transaction_duration_seconds",
     help: "Time of a handler's transaction, from its begin to its commit.",
@@ -22,36 +27,25 @@ export const createInboxMetrics = (
     buckets: [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
     registers,
   });
-  const failures = new Counter({
-    name: "inbox_failures_total",
-    help: "Runs of a single event that failed.",
-    labelNames: ["handler"],
-    registers,
-  });
-  const parked = new Counter({
-    name: "inbox_parked_total",
-    help: "Events that were parked with their key, since their handler failed.",
-    labelNames: ["handler", "code"],
-    registers,
-  });
-  const buried = new Counter({
-    name: "inbox_buried_total",
-    help: "Events that were given up and became dead letters.",
-    labelNames: ["handler", "code"],
-    registers,
-  });
-  const missing = new Counter({
-    name: "inbox_missing_records_total",
-    help: "Records that Kafka had deleted before they were read.",
-    labelNames: ["topic"],
-    registers,
-  });
-  gauge("inbox_partitions_assigned", "Partitions of this member.", (one) => one.partitions);
-  gauge("inbox_unresolved_records", "Records admitted but not handled.", (one) => one.unresolved);
-  gauge(
-    "inbox_failing_events",
-    "Events retried in place, since their outcome cannot be stored.",
-    (one) => one.failing.length,
+  const failures = counter(
+    "inbox_failures_total",
+    "Runs of a single event that failed at its first delivery.",
+    "handler",
+  );
+  const parked = counter(
+    "inbox_parked_total",
+    "Events that were parked with their key, since their handler failed.",
+    ...["handler", "code"],
+  );
+  const buried = counter(
+    "inbox_buried_total",
+    "Events that were given up and became dead letters.",
+    ...["handler", "code"],
+  );
+  const missing = counter(
+    "inbox_missing_records_total",
+    "Records that Kafka had deleted before they were read.",
+    "topic",
   );
   return {
     onHandled: (handler, events, durationMs) => {
@@ -63,15 +57,57 @@ export const createInboxMetrics = (
     onBuried: (handler, code) => buried.inc({ handler, code }),
     onGap: ({ topic }, count) => missing.inc({ topic }, count),
   };
+};
 
-  function gauge(name: string, help: string, valueOf: (one: GroupState) => number): void {
+const registerState = (registry: Registry, state: () => readonly GroupState[]): void => {
+  const gauges: readonly (readonly [string, string, (one: GroupState) => number])[] = [
+    ["inbox_partitions_assigned", "Partitions of this member.", (one) => one.partitions],
+    ["inbox_unresolved_records", "Records admitted but not handled.", (one) => one.unresolved],
+    [
+      "inbox_failing_events",
+      "Events retried in place, since their outcome cannot be stored.",
+      (one) => one.failing.length,
+    ],
+  ];
+  for (const [name, help, read] of gauges) {
     new Gauge({
       name,
       help,
       labelNames: ["group"],
-      registers,
+      registers: [registry],
       collect() {
-        for (const one of state()) this.set({ group: one.group }, valueOf(one));
+        for (const one of state()) this.set({ group: one.group }, read(one));
+      },
+    });
+  }
+};
+
+/** The same for all workers of a database; absent while Postgres is away. */
+export const registerParked = (registry: Registry, sql: Sql, handlers: readonly string[]): void => {
+  const gauges: readonly (readonly [string, string, (one: ParkedStatus) => number])[] = [
+    ["inbox_parked_keys", "Keys with an event that failed.", (one) => one.keys],
+    ["inbox_parked_events", "Events that failed or wait behind one.", (one) => one.events],
+    ["inbox_held_keys", "Keys that a dead letter holds.", (one) => one.held],
+  ];
+  // A scrape asks all gauges at the same time: one look serves them all.
+  let looking: Promise<ParkedStatus[]> | undefined;
+  const look = (): Promise<ParkedStatus[]> => {
+    looking ??= readParked(sql, handlers)
+      .catch(() => [])
+      .finally(() => {
+        looking = undefined;
+      });
+    return looking;
+  };
+  for (const [name, help, read] of gauges) {
+    new Gauge({
+      name,
+      help,
+      labelNames: ["handler"],
+      registers: [registry],
+      async collect() {
+        this.reset();
+        for (const one of await look()) this.set({ handler: one.handler }, read(one));
       },
     });
   }

@@ -11,7 +11,7 @@ import * as v from "valibot";
 import { checkConsumers, checkPartitions } from "./checks.ts";
 import { orderStatsHandler } from "./handlers/order-stats.ts";
 import { orderSummary } from "./handlers/order-summary.ts";
-import { createInboxMetrics } from "./metrics.ts";
+import { createInboxMetrics, registerParked } from "./metrics.ts";
 import { catalogue } from "./topics.ts";
 
 const schema = v.strictObject({
@@ -35,14 +35,20 @@ await runProcess({ name, log }, async (onStop) => {
   const limits = { idleInTransactionTimeoutMs: 30_000, lockTimeoutMs: 2_000 };
   const db = connectDatabase({ url, name: clientId, poolMax, ...limits });
   onStop("database", () => db.$client.end({ timeout: 2 }));
-  const sql = connect({ url, name: clientId, poolMax: 2 });
+  const sql = connect({ url, name: clientId, poolMax: 4 });
   onStop("platform database", () => sql.end({ timeout: 2 }));
   const probe = createKafkaProbe(kafka, log, { clientId: `${clientId}-probe` });
   onStop("Kafka probe", () => probe.close());
   const registry = createRegistry({ service: name, deployment: settings.deployment });
   const outbox = createOutbox(catalogue);
+  const handlers = [orderSummary, orderStatsHandler];
+  registerParked(
+    registry,
+    sql,
+    handlers.map((handler) => handler.name),
+  );
   const inbox = startInbox(
-    [orderSummary, orderStatsHandler],
+    handlers,
     {
       sql,
       transact: (work) => outbox.transact(db, work),

@@ -1,0 +1,38 @@
+/** How much waits behind events that failed. */
+
+import type { Sql } from "@outrider/postgres";
+
+/** Counting stops here, for each handler. */
+const countMax = 100_000;
+
+export type ParkedStatus = Readonly<{
+  handler: string;
+  /** Keys with an event that failed, at most `countMax`, as all counts here. */
+  keys: number;
+  /** Those events, and what waits behind them. */
+  events: number;
+  /** Of those keys: held by an event that was given up. */
+  held: number;
+}>;
+
+export const readParked = async (
+  sql: Sql,
+  handlers: readonly string[],
+): Promise<ParkedStatus[]> => [
+  ...(await sql<ParkedStatus[]>`
+    select asked.handler, head.keys, head.held, queue.events
+    from unnest(${handlers}::text[]) as asked (handler)
+    cross join lateral (
+      select count(*)::int as keys, count(*) filter (where due_at = 'infinity')::int as held
+      from (
+        select due_at from outrider.parked_heads h where h.handler = asked.handler
+        limit ${countMax}
+      ) as counted
+    ) as head
+    cross join lateral (
+      select count(*)::int as events
+      from (
+        select 1 from outrider.parked p where p.handler = asked.handler limit ${countMax}
+      ) as counted
+    ) as queue`),
+];
