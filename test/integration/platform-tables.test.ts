@@ -176,6 +176,7 @@ describe("the tables", () => {
       "outbox_held",
       "parked",
       "parked_heads",
+      "readers",
       "relays",
       "shards",
       "watermarks",

@@ -12,14 +12,23 @@ export type Assignment = {
   readonly start: Position;
   /** Absent while halted: nothing of it is handled. */
   readonly partition: Partition | undefined;
+  /** Of this process, in the table of readers. */
+  readonly instance: string;
   isPaused: boolean;
   /** The watermark that was written last. */
   written: number;
 };
 
-export type AssignmentDeps = Omit<PartitionDeps, "onResolved"> &
+export type AssignmentDeps = Omit<PartitionDeps, "onResolved" | "onSure" | "unsure"> &
   Readonly<{
     group: string;
+    instance: string;
+    /** Most records that a reader has in flight. */
+    admittedMax: number;
+    /** Somebody has left the partition without giving it back. */
+    isUnclean: boolean;
+    /** What that reader may have been handling is parked. */
+    onSure(): void;
     handlers: readonly Handler[];
     log: Log;
     /** Kafka had deleted `missing` records before they were read. */
@@ -35,13 +44,13 @@ export const beginAssignment = (
   watermark: number | undefined,
   deps: AssignmentDeps,
 ): Assignment => {
-  const { group, log } = deps;
+  const { group, log, instance } = deps;
   const at = { topic: offered.topic, partition: offered.partition };
   const begin = startOffset(offered, watermark);
   if (begin.kind === "beyond") {
     log.error({ group, ...offered, watermark }, "the watermark is beyond the log's end; halted");
     const start = { ...at, offset: offered.high };
-    return { at, start, partition: undefined, isPaused: false, written: start.offset };
+    return { at, start, instance, partition: undefined, isPaused: false, written: start.offset };
   }
   if (begin.kind === "gap") {
     log.error({ group, ...offered, watermark }, "Kafka had deleted records before they were read");
@@ -50,8 +59,16 @@ export const beginAssignment = (
   const start = { ...at, offset: begin.offset };
   const handlers = deps.handlers.filter((handler) => handler.topics.includes(at.topic));
   const onResolved = () => deps.onProgress(assignment);
-  const partition = createPartition(start, handlers, { ...deps, onResolved });
-  const assignment: Assignment = { at, start, partition, isPaused: false, written: start.offset };
+  const isUnclean = deps.isUnclean && start.offset < offered.high;
+  const unsure = { count: deps.admittedMax, before: offered.high };
+  const partition = createPartition(start, handlers, {
+    ...deps,
+    ...(isUnclean && { unsure }),
+    onResolved,
+  });
+  const assignment: Assignment = {
+    ...{ at, start, instance, partition, isPaused: false, written: start.offset },
+  };
   return assignment;
 };
 

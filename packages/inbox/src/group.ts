@@ -3,6 +3,7 @@
  * the client back while too much is unresolved, and drains them before they are given back.
  */
 
+import { randomUUID } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import { backoffMs } from "@outrider/event";
 import type { AssignedPartition, KafkaRecord, Position, Subscribe } from "@outrider/event";
@@ -12,6 +13,8 @@ import { beginAssignment, movedOf, nameOf } from "./assignment.ts";
 import type { Assignment, AssignmentDeps } from "./assignment.ts";
 import type { Handler } from "./handler.ts";
 import type { Failure } from "./lane.ts";
+import { enterReader, removeReaders, seeReaders } from "./readers.ts";
+import type { Remains } from "./readers.ts";
 import { readWatermarks, writeWatermarks } from "./watermarks.ts";
 
 export type GroupLimits = Readonly<{
@@ -21,9 +24,14 @@ export type GroupLimits = Readonly<{
   watermarkMs: number;
   /** How long a drain waits for handlers before it aborts them. */
   drainMs: number;
+  /** Readers that were not seen for so long are taken to have ended. */
+  readerDeadMs: number;
 }>;
 
-export type GroupDeps = Omit<AssignmentDeps, "group" | "handlers" | "onProgress"> &
+type OfAssignment =
+  "group" | "handlers" | "onProgress" | "instance" | "admittedMax" | "isUnclean" | "onSure";
+
+export type GroupDeps = Omit<AssignmentDeps, OfAssignment> &
   Readonly<{ sql: Sql; subscribe: Subscribe }>;
 
 export type GroupState = Readonly<{
@@ -56,16 +64,23 @@ export const startGroup = ({ group, handlers, limits }: Member, deps: GroupDeps)
   const flow = createFlow(limits, (one) => assigned.get(nameOf(one.at)) === one);
 
   const onAssign = async (offered: readonly AssignedPartition[]): Promise<Position[]> => {
-    const written = await awaitWatermarks(group, offered, { ...deps, signal: stopping.signal });
-    const offsets = new Map(written.map((one) => [nameOf(one), one.offset]));
-    const begun = offered.map((one) =>
-      beginAssignment(one, offsets.get(nameOf(one)), {
-        ...deps,
-        group,
-        handlers,
-        onProgress: (assignment) => flow.resumeIfRoomy(assignment, subscriber),
-      }),
+    const instance = randomUUID();
+    const { written, remains } = await awaitStart(
+      { group, instance, deadMs: limits.readerDeadMs },
+      offered,
+      { ...deps, signal: stopping.signal },
     );
+    const offsets = new Map(written.map((one) => [nameOf(one), one.offset]));
+    const begun = offered.map((one) => {
+      const left = remains.find((other) => nameOf(other) === nameOf(one));
+      return beginAssignment(one, offsets.get(nameOf(one)), {
+        ...deps,
+        ...{ group, handlers, instance, admittedMax: limits.admittedMax },
+        isUnclean: left !== undefined,
+        onSure: () => void forget(left ? [left] : []),
+        onProgress: (assignment) => flow.resumeIfRoomy(assignment, subscriber),
+      });
+    });
     for (const one of begun) assigned.set(nameOf(one.at), one);
     isAssigned = true;
     return begun.map((one) => one.start);
@@ -79,12 +94,20 @@ export const startGroup = ({ group, handlers, limits }: Member, deps: GroupDeps)
     }
   };
 
-  const onRevoke = async (partitions: readonly TopicPartition[]): Promise<void> => {
+  const onRevoke = async (partitions: readonly TopicPartition[], lost: boolean): Promise<void> => {
     const leaving = partitions.flatMap((one) => assigned.get(nameOf(one)) ?? []);
     for (const one of leaving) assigned.delete(nameOf(one.at));
     await Promise.all(leaving.map((one) => one.partition?.drain(limits.drainMs)));
     await flush(leaving);
+    // With partitions that were lost somebody else may have begun while this one was at work.
+    if (!lost) await forget(leaving.map(({ at, instance }) => ({ ...at, instances: [instance] })));
   };
+
+  /** What is not removed costs the next reader some parked events. */
+  const forget = (remains: readonly Remains[]): Promise<void> =>
+    removeReaders(deps.sql, group, remains).catch((error: unknown) => {
+      log.warn({ group, err: error }, "readers could not be removed");
+    });
 
   /** A failure costs nothing but reading again what the inbox already knows. */
   const flush = async (assignments: Iterable<Assignment>): Promise<void> => {
@@ -104,6 +127,13 @@ export const startGroup = ({ group, handlers, limits }: Member, deps: GroupDeps)
   const onError = (error: unknown) => log.warn({ group, err: error }, "the consumer has trouble");
   const subscriber = deps.subscribe(group, topics, { onAssign, onRevoke, onRecords, onError });
   const flushing = repeat(limits.watermarkMs, stopping, () => flush(assigned.values()));
+  const seeing = repeat(limits.readerDeadMs / 5, stopping, async () => {
+    const instances = new Set([...assigned.values()].map((one) => one.instance));
+    if (instances.size === 0) return;
+    await seeReaders(deps.sql, group, [...instances]).catch((error: unknown) => {
+      log.warn({ group, err: error }, "readers could not be seen");
+    });
+  });
 
   return {
     state: () => ({
@@ -115,20 +145,23 @@ export const startGroup = ({ group, handlers, limits }: Member, deps: GroupDeps)
     stop: async () => {
       stopping.abort();
       await subscriber.close();
-      await flushing;
+      await Promise.all([flushing, seeing]);
     },
   };
 };
 
+type Reader = Readonly<{ group: string; instance: string; deadMs: number }>;
+
 /** Until the database answers: nothing may be consumed from a guessed position. */
-const awaitWatermarks = async (
-  group: string,
+const awaitStart = async (
+  { group, instance, deadMs }: Reader,
   partitions: readonly TopicPartition[],
   { sql, log, retry, random, signal }: GroupDeps & Readonly<{ signal: AbortSignal }>,
-): Promise<Position[]> => {
+): Promise<Readonly<{ written: Position[]; remains: Remains[] }>> => {
   for (let failures = 1; ; failures += 1) {
     try {
-      return await readWatermarks(sql, group, partitions);
+      const remains = await enterReader(sql, { group, instance }, { partitions, deadMs });
+      return { written: await readWatermarks(sql, group, partitions), remains };
     } catch (error) {
       if (signal.aborted) throw error;
       log.warn({ group, err: error }, "watermarks cannot be read; nothing is consumed before");

@@ -21,6 +21,8 @@ export type InboxSettings = Readonly<{
   watermarkMs?: number;
   /** How long a drain waits for handlers before it aborts them. */
   drainMs?: number;
+  /** Readers that were not seen for so long are taken to have ended. */
+  readerDeadMs?: number;
   /** Pauses while an outcome cannot be stored. */
   retry?: Backoff;
 }> &
@@ -30,6 +32,7 @@ const defaults = {
   admittedMax: 1000,
   watermarkMs: 1000,
   drainMs: 5000,
+  readerDeadMs: 5000,
   retry: { baseMs: 100, capMs: 10_000 },
   parkedPollMs: 200,
   parkedKeysMax: 8,

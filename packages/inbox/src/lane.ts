@@ -27,6 +27,16 @@ export type LaneWork = Readonly<{
   unit(run: Run): Promise<number>;
   /** Parks an event that has failed, or gives it up. */
   putAway(handler: Handler, delivery: Delivery, error: unknown): Promise<void>;
+  /** Parks events before anybody runs them; returns how many had no outcome yet. */
+  parkUnrun(handler: Handler, deliveries: readonly Delivery[]): Promise<number>;
+}>;
+
+/** Records that an earlier reader may have been handling when it ended. */
+export type Unsure = Readonly<{
+  /** At most so many of them have no outcome. */
+  count: number;
+  /** They are below this offset. */
+  before: number;
 }>;
 
 export type LaneDeps = Readonly<{
@@ -35,6 +45,9 @@ export type LaneDeps = Readonly<{
   /** Pauses while an outcome cannot be stored. */
   retry: Backoff;
   random(): number;
+  unsure?: Unsure;
+  /** There is nothing left to be unsure about. */
+  onSure?(): void;
   /** Aborted: start nothing new. */
   draining: AbortSignal;
   /** Aborted: end what is running too. */
@@ -124,6 +137,7 @@ export const startLane = (source: LaneSource, handler: Handler, deps: LaneDeps):
   };
 
   const live = async (): Promise<void> => {
+    if (!(await parkUnsure(source, handler, deps))) return;
     for (;;) {
       const taken = await source.take(sizeMax);
       if (taken.length === 0) return;
@@ -134,6 +148,40 @@ export const startLane = (source: LaneSource, handler: Handler, deps: LaneDeps):
   };
 
   return { failure: singles.failure, ended: live() };
+};
+
+/** Most records of one transaction. */
+const unsureBatch = 200;
+
+/** Parks what an earlier reader may have been handling. False when the lane has to end. */
+const parkUnsure = async (
+  source: LaneSource,
+  handler: Handler,
+  { work, log, retry, random, draining, unsure, onSure }: LaneDeps,
+): Promise<boolean> => {
+  let left = unsure?.count ?? 0;
+  const before = unsure?.before ?? 0;
+  for (let failures = 0; left > 0;) {
+    const taken = await source.take(Math.min(left, unsureBatch));
+    if (taken.length === 0) return false;
+    const early = taken.filter(({ record }) => record.offset < before);
+    if (early.length === 0) break;
+    try {
+      const wanted = early.filter((delivery) => delivery.isFor(handler));
+      if (wanted.length > 0) left -= await work.parkUnrun(handler, wanted);
+    } catch (error) {
+      failures += 1;
+      log.warn({ handler: handler.name, err: error }, "events could not be parked");
+      const pauseMs = backoffMs(failures, retry, random);
+      await delay(pauseMs, undefined, { signal: draining }).catch(() => {});
+      continue;
+    }
+    failures = 0;
+    source.resolve(early.length);
+    if ((early.at(-1)?.record.offset ?? 0) >= before - 1) break;
+  }
+  onSure?.();
+  return true;
 };
 
 /** Runs events one by one until each has an outcome that is stored. */

@@ -52,6 +52,7 @@ const work: PartitionDeps["work"] = {
   batch: async (run) => ({ handled: await handle(run) }),
   unit: handle,
   putAway: async () => {},
+  parkUnrun: async (_handler, deliveries) => deliveries.length,
 };
 
 /** A handler that takes as long as its test wants: it waits for a step per batch. */

@@ -10,10 +10,12 @@ import type { Handler } from "./handler.ts";
 import { startLane } from "./lane.ts";
 import type { Failure, LaneDeps, LaneSource } from "./lane.ts";
 
-export type PartitionDeps = Omit<LaneDeps, "draining" | "stopping"> &
+export type PartitionDeps = Omit<LaneDeps, "draining" | "stopping" | "onSure"> &
   Readonly<{
     /** Some records were resolved. */
     onResolved(): void;
+    /** Nothing is left that an earlier reader may have been handling. */
+    onSure?(): void;
   }>;
 
 export type Partition = Readonly<{
@@ -75,9 +77,16 @@ export const createPartition = (
     },
   });
 
+  let unsureLanes = handlers.length;
+  const onSure = (): void => {
+    unsureLanes -= 1;
+    if (unsureLanes === 0) deps.onSure?.();
+  };
+
   const lanes = handlers.map((handler, index) =>
     startLane(sourceOf(index), handler, {
       ...deps,
+      onSure,
       draining: draining.signal,
       stopping: stopping.signal,
     }),

@@ -5,7 +5,7 @@ import type { Sql } from "@outrider/postgres";
 import { classify } from "./classify.ts";
 import type { Handler } from "./handler.ts";
 import type { LaneWork } from "./lane.ts";
-import { buryNew, park } from "./parking/outcome.ts";
+import { buryNew, park, parkUnrun } from "./parking/outcome.ts";
 import { queueKeyOf, runBatch, runUnit } from "./run-batch.ts";
 import type { Transact } from "./run-batch.ts";
 
@@ -39,6 +39,14 @@ export const createWork = (deps: WorkDeps): LaneWork => {
     batch: (run) => runBatch(transact, run),
     unit: (run) => runUnit(transact, run),
     putAway,
+    parkUnrun: (handler, deliveries) => {
+      const events = deliveries.map((delivery) => ({
+        waiting: { eventId: delivery.eventId, record: delivery.record },
+        key: queueKeyOf(handler, delivery),
+      }));
+      const { topic = "" } = deliveries[0]?.record ?? {};
+      return sql.begin((tx) => parkUnrun(tx, { handler: handler.name, topic }, events));
+    },
   };
 };
 

@@ -272,6 +272,27 @@ export const watermarks = outrider.table(
   (table) => [pg.primaryKey({ columns: [table.group, table.topic, table.partition] })],
 );
 
+/**
+ * Who reads a partition, a row for each assignment, removed when it is given back. One that is
+ * left says that somebody may have ended amid what it was handling.
+ */
+export const readers = outrider.table(
+  "readers",
+  {
+    group: pg.text("group").notNull(),
+    topic: pg.text("topic").notNull(),
+    partition: pg.integer("partition").notNull(),
+    /** Of the assignment. */
+    instance: pg.uuid("instance").notNull(),
+    seenAt: timestamp("seen_at")
+      .notNull()
+      .default(sql`clock_timestamp()`),
+  },
+  (table) => [
+    pg.primaryKey({ columns: [table.group, table.topic, table.partition, table.instance] }),
+  ],
+);
+
 /** Stored answers for the Idempotency-Key header. */
 export const idempotencyKeys = outrider.table(
   "idempotency_keys",

@@ -50,6 +50,39 @@ export const park = async (
   return true;
 };
 
+/**
+ * Parks events that nobody has run here, since somebody else may have been killed by one of them:
+ * they are due at once, and their runs are claimed. Returns how many had no outcome yet.
+ */
+export const parkUnrun = async (
+  tx: TransactionSql,
+  { handler, topic }: Readonly<{ handler: string; topic: string }>,
+  events: readonly Readonly<{ waiting: Waiting; key: Uint8Array }>[],
+): Promise<number> => {
+  const inserted = await tx<{ event_id: string }[]>`
+    insert into outrider.inbox (handler, event_id, state, topic, partition, "offset")
+    select ${handler}, event_id, 'parked', ${topic}, partition, position
+    from unnest(
+      ${events.map(({ waiting }) => waiting.eventId)}::uuid[],
+      ${events.map(({ waiting }) => waiting.record.partition)}::int[],
+      ${events.map(({ waiting }) => waiting.record.offset)}::bigint[]
+    ) as unrun (event_id, partition, position)
+    order by event_id
+    on conflict do nothing
+    returning event_id`;
+  const ids = new Set(inserted.map((row) => row.event_id));
+  const fresh = events.filter(({ waiting }) => ids.delete(waiting.eventId));
+  const byKey = Map.groupBy(fresh, ({ key }) => Buffer.from(key).toString("hex"));
+  // Sorted, so that two that do the same cannot deadlock.
+  const sorted = [...byKey].toSorted(([a], [b]) => (a < b ? -1 : 1));
+  for (const [key, ofKey] of sorted) {
+    const head = await takeHead(tx, { handler, topic, key: Buffer.from(key, "hex") }, 0);
+    const waiting = ofKey.map((one) => one.waiting);
+    await enqueue(tx, { head, handler }, { waiting, state: "due", attempt: 0, delayMs: 0 });
+  }
+  return fresh.length;
+};
+
 /** Gives an event up at its first delivery. False: it has an outcome already. */
 export const buryNew = async (
   tx: TransactionSql,

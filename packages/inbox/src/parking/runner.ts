@@ -119,10 +119,21 @@ export const startRunner = (
 
 type Running = RunnerDeps & Readonly<{ limits: RunnerLimits; stopping: AbortSignal }>;
 
+/** Workers that may die of one event, once it runs alone. */
+const lostMax = 3;
+
 const runClaim = async (claim: Claim, handler: Handler, running: Running): Promise<void> => {
   const { transact, log, stopping } = running;
   const [first] = claim.rows;
   if (!first) return;
+  if (first.lost >= lostMax) {
+    const message = `Its worker ended ${first.lost} times while it ran`;
+    const failure = { kind: "fatal", code: "PROCESS_KILLED", message } as const;
+    const dead = { row: first, onBury: handler.onBury, failure, error: undefined };
+    await running.sql.begin((tx) => buryParked(tx, claim, dead));
+    log.error({ handler: handler.name, eventId: first.eventId }, "an event has killed its worker");
+    return running.onBuried?.(handler.name, failure.code);
+  }
   const startedMs = performance.now();
   try {
     await transact(async (tx, emit) => {
