@@ -1,6 +1,6 @@
 /** One run: a workload, faults, and what the checker says of the history. */
 
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -108,12 +108,16 @@ export const runChaos = async (options: ChaosOptions): Promise<ChaosReport> => {
       });
       const drainMs = performance.now() - startedMs;
       const history = await checkHistory(sql, stage.kafka.bootstrapServers, injected);
+      if (history.violations.length > 0) {
+        violations.push(...history.violations);
+        await keepEvidence(sql, stage, logFolder);
+      }
       if (fleet.rssMax() > rssLimitBytes) violations.push("L4: a relay needs too much memory");
       return {
         ...{ seed, seconds: options.seconds, brokers, faults: injected, bank: bank.counts },
         ...{ operator: operator.counts, drainMs, relayRssMaxBytes: fleet.rssMax() },
         ...history,
-        violations: [...violations, ...history.violations],
+        violations,
       };
     } finally {
       await fleet.stop();
@@ -122,7 +126,7 @@ export const runChaos = async (options: ChaosOptions): Promise<ChaosReport> => {
     await sql.end({ timeout: 1 });
     await stage.stop();
     if (violations.length === 0) rmSync(folder, { recursive: true, force: true });
-    else say(`the logs of the relays are in ${logFolder}`);
+    else say(`logs and evidence are in ${folder}`);
   }
 };
 
@@ -197,6 +201,17 @@ const drain = async (
   };
   await until(isDrained, { what: `the end of a backlog of ${backlog}`, timeoutMs, pollMs: 200 });
   await until(allReady, { what: "every relay's readiness", timeoutMs: 30_000, pollMs: 200 });
+};
+
+/** Everything that is needed to find out how it came. */
+const keepEvidence = async (sql: Sql, { kafka }: Stage, folder: string): Promise<void> => {
+  const letters = await sql`select * from outrider.dead_letters order by id`;
+  const committed = await readCommits(sql);
+  const logs = await Promise.all(
+    Object.values(topics).map(async (topic) => (await readTopic(kafka, topic)).map(logRecordOf)),
+  );
+  const evidence = JSON.stringify({ letters, committed, logs: logs.flat() });
+  writeFileSync(join(folder, "evidence.json"), evidence);
 };
 
 const checkHistory = async (sql: Sql, bootstrapServers: string, injected: FaultCounts) => {
