@@ -1,6 +1,6 @@
 /** One run: a workload, faults, and what the checker says of the history. */
 
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -212,6 +212,11 @@ const keepEvidence = async (sql: Sql, { kafka }: Stage, folder: string): Promise
   );
   const evidence = JSON.stringify({ letters, committed, logs: logs.flat() });
   writeFileSync(join(folder, "evidence.json"), evidence);
+  // The brokers' own files say which producer has written what.
+  const state = join(folder, "../.outrider");
+  for (const name of readdirSync(state).filter((one) => one.startsWith("kafka"))) {
+    cpSync(join(state, name), join(folder, name), { recursive: true });
+  }
 };
 
 const checkHistory = async (sql: Sql, bootstrapServers: string, injected: FaultCounts) => {

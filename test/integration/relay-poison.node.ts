@@ -248,7 +248,7 @@ describe("an event that kills its process", () => {
       buried.catch(() => {});
       deaths += 1;
     }
-    assert.equal(deaths, 3);
+    assert.equal(deaths, 4);
     await emptied("outbox");
     const [letter] = await sql`select code, sequence::int from outrider.dead_letters`;
     assert.deepEqual({ ...letter }, { code: "PROCESS_KILLED", sequence: 2 });

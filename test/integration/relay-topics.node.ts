@@ -116,7 +116,8 @@ describe("a topic that is refused as a whole", () => {
     const relay = scene.start({}, { topicRetry: { baseMs: 200, capMs: 400 } });
     await writeBoth([bad, good], 1, 20);
     await arrived(good.topic, 20);
-    assert.match(String(relay.state().refused[0]?.error), /TOPIC_AUTHORIZATION_FAILED/);
+    const refused = await until(() => relay.state().refused[0], { what: "the refusal" });
+    assert.match(String(refused.error), /TOPIC_AUTHORIZATION_FAILED/);
     await writeBoth([good], 21, 30);
     await arrived(good.topic, 30);
     assert.equal(await scene.countOf("outbox"), 20);

@@ -84,7 +84,7 @@ export const createRelayScene = async (
       await Promise.all(relays.splice(0).map((relay) => relay.stop()));
       await sql`truncate outrider.outbox, outrider.outbox_held, outrider.blocked,
         outrider.dead_letters`;
-      await sql`update outrider.shards set crashes = 0, trying = null`;
+      await sql`update outrider.shards set crashes = 0, trying = null, trying_crashes = 0`;
     },
     end: async () => {
       await Promise.all([sql.end(), db.$client.end(), connection.end()]);

@@ -26,6 +26,10 @@ export type PublisherSettings = Readonly<{
   connectTimeoutMs?: number;
   /** How long to wait for a full local queue to drain before trying again. */
   queueFullRetryMs?: number;
+  /** How long to wait before the cluster is asked again how many partitions a topic has. */
+  metadataRetryMs?: number;
+  /** How long a topic whose partitions nobody knows is asked about again. */
+  unknownPartitionsMs?: number;
   /** How long a topic may be unknown to the cluster before a record for it fails. */
   unknownTopicMs?: number;
   /** How long closing may take. */
@@ -38,6 +42,8 @@ const defaults = {
   // Closing waits for a connect that is under way.
   connectTimeoutMs: 3000,
   queueFullRetryMs: 5,
+  metadataRetryMs: 100,
+  unknownPartitionsMs: 500,
   unknownTopicMs: 5000,
   closeTimeoutMs: 1000,
 } as const;
@@ -80,8 +86,9 @@ type Client = InstanceType<typeof Producer>;
 type Limits = Required<Omit<PublisherSettings, "clientId">>;
 
 const createPublisher = (producer: Client, limits: Limits): Publisher => {
-  const openings = createOpenings((topic) => countPartitions(producer, topic, limits));
   const flights = createFlights();
+  const isOver = () => flights.failure() !== undefined;
+  const openings = createOpenings((topic) => countPartitions(producer, topic, limits, isOver));
 
   producer.on("delivery-report", (error: LibrdKafkaError | null, report: DeliveryReport) => {
     const refusal = refusalOf(error, report);
@@ -179,13 +186,37 @@ const connectProducer = (producer: Client, timeoutMs: number): Promise<void> =>
     });
   });
 
-/** One, where the cluster does not tell: a topic that it does not know is refused later. */
-const countPartitions = (producer: Client, topic: string, limits: Limits): Promise<number> =>
+/**
+ * Asks until the cluster tells: a guess would leave partitions unprotected whose first record has
+ * not gone alone. One, where the topic stays unknown: its records are refused then.
+ */
+const countPartitions = async (
+  producer: Client,
+  topic: string,
+  limits: Limits,
+  isOver: () => boolean,
+): Promise<number> => {
+  // A broker that has just started may not know of it yet.
+  const unknownUntilMs = performance.now() + limits.unknownPartitionsMs;
+  while (!isOver()) {
+    const count = await askPartitions(producer, topic, limits.connectTimeoutMs);
+    if (count !== undefined && count > 0) return count;
+    if (count === 0 && performance.now() > unknownUntilMs) return 1;
+    await delay(limits.metadataRetryMs);
+  }
+  return 1;
+};
+
+/** Undefined: nobody answers. */
+const askPartitions = (
+  producer: Client,
+  topic: string,
+  timeoutMs: number,
+): Promise<number | undefined> =>
   new Promise((resolve) => {
-    const timeout = limits.connectTimeoutMs;
-    producer.getMetadata({ topic, timeout }, (error: LibrdKafkaError | null, data) => {
+    producer.getMetadata({ topic, timeout: timeoutMs }, (error: LibrdKafkaError | null, data) => {
       const found = error ? undefined : data.topics.find((one) => one.name === topic);
-      resolve(Math.max(1, found?.partitions.length ?? 1));
+      resolve(error ? undefined : (found?.partitions.length ?? 0));
     });
   });
 

@@ -60,6 +60,8 @@ export const shards = outrider.table("shards", {
   crashes: pg.smallint("crashes").notNull().default(0),
   /** After two crashes: the row that is being published alone. */
   trying: pg.bigint("trying", { mode: "bigint" }),
+  /** Owners in a row that ended while they were publishing that row. */
+  tryingCrashes: pg.smallint("trying_crashes").notNull().default(0),
 });
 
 /** The relays that are alive, so that each can tell its fair share of the shards. */

@@ -21,6 +21,8 @@ export type Lease = Readonly<{
   crashes: number;
   /** The row that the last of them was publishing alone. */
   trying: number | null;
+  /** How many of them in a row were publishing that one. */
+  tryingCrashes: number;
 }>;
 
 export type Claim = Readonly<{ owner: string; ttlMs: number }>;
@@ -43,10 +45,12 @@ export const claimShard = async (
       deadline = clock_timestamp() + ${ttlMs} * interval '1 millisecond',
       -- an owner that never gave it back has crashed, or was away for longer than its lease
       crashes = case when owner is null or owner = ${owner} then crashes
-        else least(crashes + 1, 1000) end
+        else least(crashes + 1, 1000) end,
+      trying_crashes = case when owner is null or owner = ${owner} then trying_crashes
+        when trying is null then 0 else least(trying_crashes + 1, 1000) end
     where shard = ${shard}
       and (owner is null or owner = ${owner} or deadline < clock_timestamp())
-    returning epoch, layout, crashes, trying,
+    returning epoch, layout, crashes, trying, trying_crashes as "tryingCrashes",
       extract(epoch from pg_postmaster_start_time())::text as incarnation`;
   return row && { ...row, shard, owner, trying: row.trying === null ? null : Number(row.trying) };
 };
@@ -65,13 +69,15 @@ export const releaseShard = async (sql: Sql, { shard, owner, epoch }: Lease): Pr
 /** Before a row is published alone, which id; null when its process has outlived it. */
 export const markTrying = async (sql: Sql, lease: Lease, id: number | null): Promise<void> => {
   await sql`
-    update outrider.shards set trying = ${id}
+    update outrider.shards
+    set trying = ${id},
+      trying_crashes = case when trying = ${id} then trying_crashes else 0 end
     where shard = ${lease.shard} and owner = ${lease.owner} and epoch = ${lease.epoch}`;
 };
 
 /** This owner has lived through a pass. */
 export const markAlive = async (sql: Sql, { shard, owner, epoch }: Lease): Promise<void> => {
   await sql`
-    update outrider.shards set crashes = 0, trying = null
+    update outrider.shards set crashes = 0, trying = null, trying_crashes = 0
     where shard = ${shard} and owner = ${owner} and epoch = ${epoch}`;
 };

@@ -17,9 +17,11 @@ export const runReleasePasses = async (turn: Turn): Promise<boolean> => {
   const { epoch, memory } = turn;
   if (epoch.blocks.size === 0) return false;
   let isAny = false;
-  const aside = new Set([...epoch.stuck.topics(), ...memory.refused.topics()]);
+  // Asked for each anew: the one before may have shown that its topic is stuck.
+  const isAside = (topic: string) =>
+    epoch.stuck.topics().includes(topic) || memory.refused.topics().includes(topic);
   for (const [name, block] of epoch.blocks) {
-    if (!block.isReleasing || aside.has(block.topic)) continue;
+    if (!block.isReleasing || isAside(block.topic)) continue;
     epoch.assertOwned();
     await release(name, block, turn);
     isAny = true;

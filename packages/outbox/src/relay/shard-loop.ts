@@ -185,13 +185,13 @@ type Service = Readonly<{
 
 const begin = async (ownership: Ownership, { deps, memory }: Service): Promise<Epoch> => {
   const { lease } = ownership;
-  const { shard, crashes, trying } = lease;
+  const { shard, crashes, trying, tryingCrashes } = lease;
   const publisher = await deps.openPublisher(shard);
-  // Alone in its process, and the process did not outlive it.
-  if (crashes > 2 && trying !== null) {
+  // Alone in its process, which did not outlive it, twice: once may have been a coincidence.
+  if (trying !== null && tryingCrashes > 1) {
     const message =
-      `Its relay ended ${crashes} times without a pass, last with this event alone; ` +
-      "Kafka may have it all the same";
+      `Its relay ended ${crashes} times without a pass, at last ${tryingCrashes} times with this ` +
+      "event alone; Kafka may have it all the same";
     memory.suspicion.condemn(trying, { code: "PROCESS_KILLED", message });
   }
   const epoch: Epoch = {

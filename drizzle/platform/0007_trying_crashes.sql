@@ -1,0 +1,1 @@
+ALTER TABLE "outrider"."shards" ADD COLUMN "trying_crashes" smallint DEFAULT 0 NOT NULL;
