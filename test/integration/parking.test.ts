@@ -17,7 +17,6 @@ import { startRunner } from "../../packages/inbox/src/parking/runner.ts";
 import type { Runner, RunnerLimits } from "../../packages/inbox/src/parking/runner.ts";
 import { createPartition } from "../../packages/inbox/src/partition.ts";
 import type { Partition } from "../../packages/inbox/src/partition.ts";
-import { enterReader, removeReaders, seeReaders } from "../../packages/inbox/src/readers.ts";
 import { createWork } from "../../packages/inbox/src/work.ts";
 import { countedOn, recordAt } from "../support/counted.ts";
 import type { Counted } from "../support/counted.ts";
@@ -392,38 +391,6 @@ describe("an event that ends its process", () => {
       await sql`select code, sequence::int as n from outrider.dead_letters order by id`;
     expect(letters.map((row) => row.code)).toContain("PROCESS_KILLED");
     expect(await ofKey("a")).toEqual([]);
-  });
-});
-
-describe("readers", () => {
-  const at = (partition: number) => ({ topic, partition });
-  const enter = (instance: string, partitions: readonly number[], deadMs = 60_000) =>
-    enterReader(sql, { group: "app", instance }, { partitions: partitions.map(at), deadMs });
-  const [one, two, three] = [1, 2, 3].map((n) => `00000000-0000-4000-8000-00000000000${n}`) as [
-    string,
-    string,
-    string,
-  ];
-  afterEach(async () => {
-    await sql`truncate outrider.readers`;
-  });
-
-  test("see who has not given a partition back, and which of them are dead", async () => {
-    expect(await enter(one, [0, 1])).toEqual([]);
-    expect(await enter(two, [1, 2])).toEqual([{ ...at(1), instances: [] }]);
-    await delay(20);
-    await seeReaders(sql, "app", [two]);
-    const remains = await enter(three, [1, 2], 15);
-    expect(remains.toSorted((a, b) => a.partition - b.partition)).toEqual([
-      { ...at(1), instances: [one] },
-      { ...at(2), instances: [] },
-    ]);
-  });
-
-  test("are gone once they are removed, partition by partition", async () => {
-    await enter(one, [0, 1]);
-    await removeReaders(sql, "app", [{ ...at(0), instances: [one] }]);
-    expect(await enter(two, [0, 1])).toEqual([{ ...at(1), instances: [] }]);
   });
 });
 

@@ -60,6 +60,7 @@ export const startGroup = ({ group, handlers, limits }: Member, deps: GroupDeps)
   const stopping = new AbortController();
   const startedMs = performance.now();
   let isAssigned = false;
+  const readers = createReaders(group, deps);
   const isJoined = () => isAssigned || performance.now() - startedMs > joinMaxMs;
   const flow = createFlow(limits, (one) => assigned.get(nameOf(one.at)) === one);
 
@@ -77,7 +78,7 @@ export const startGroup = ({ group, handlers, limits }: Member, deps: GroupDeps)
         ...deps,
         ...{ group, handlers, instance, admittedMax: limits.admittedMax },
         isUnclean: left !== undefined,
-        onSure: () => void forget(left ? [left] : []),
+        onSure: () => void readers.forget(left ? [left] : []),
         onProgress: (assignment) => flow.resumeIfRoomy(assignment, subscriber),
       });
     });
@@ -100,40 +101,20 @@ export const startGroup = ({ group, handlers, limits }: Member, deps: GroupDeps)
     await Promise.all(leaving.map((one) => one.partition?.drain(limits.drainMs)));
     await flush(leaving);
     // With partitions that were lost somebody else may have begun while this one was at work.
-    if (!lost) await forget(leaving.map(({ at, instance }) => ({ ...at, instances: [instance] })));
+    const own = leaving.map(({ at, instance }) => ({ ...at, instances: [instance] }));
+    if (!lost) await readers.forget(own);
   };
 
-  /** What is not removed costs the next reader some parked events. */
-  const forget = (remains: readonly Remains[]): Promise<void> =>
-    removeReaders(deps.sql, group, remains).catch((error: unknown) => {
-      log.warn({ group, err: error }, "readers could not be removed");
-    });
-
-  /** A failure costs nothing but reading again what the inbox already knows. */
-  const flush = async (assignments: Iterable<Assignment>): Promise<void> => {
-    const moved = movedOf(assignments);
-    if (moved.length === 0) return;
-    const positions = moved.map((one) => one.position);
-    try {
-      await writeWatermarks(deps.sql, group, positions);
-      for (const { assignment, position } of moved) assignment.written = position.offset;
-      await subscriber.commit(positions);
-    } catch (error) {
-      log.warn({ group, err: error }, "watermarks could not be written");
-    }
-  };
+  const flush = (assignments: Iterable<Assignment>): Promise<void> =>
+    writeMoved(assignments, { group, subscriber, deps });
 
   const topics = [...new Set(handlers.flatMap((handler) => handler.topics))];
   const onError = (error: unknown) => log.warn({ group, err: error }, "the consumer has trouble");
   const subscriber = deps.subscribe(group, topics, { onAssign, onRevoke, onRecords, onError });
   const flushing = repeat(limits.watermarkMs, stopping, () => flush(assigned.values()));
-  const seeing = repeat(limits.readerDeadMs / 5, stopping, async () => {
-    const instances = new Set([...assigned.values()].map((one) => one.instance));
-    if (instances.size === 0) return;
-    await seeReaders(deps.sql, group, [...instances]).catch((error: unknown) => {
-      log.warn({ group, err: error }, "readers could not be seen");
-    });
-  });
+  const seeing = repeat(limits.readerDeadMs / seenPerDeath, stopping, () =>
+    readers.see([...assigned.values()].map((one) => one.instance)),
+  );
 
   return {
     state: () => ({
@@ -146,6 +127,41 @@ export const startGroup = ({ group, handlers, limits }: Member, deps: GroupDeps)
       stopping.abort();
       await subscriber.close();
       await Promise.all([flushing, seeing]);
+    },
+  };
+};
+
+/** A failure costs nothing but reading again what the inbox already knows. */
+const writeMoved = async (
+  assignments: Iterable<Assignment>,
+  { group, subscriber, deps }: Readonly<{ group: string; subscriber: Subscriber; deps: GroupDeps }>,
+): Promise<void> => {
+  const moved = movedOf(assignments);
+  if (moved.length === 0) return;
+  const positions = moved.map((one) => one.position);
+  try {
+    await writeWatermarks(deps.sql, group, positions);
+    for (const { assignment, position } of moved) assignment.written = position.offset;
+    await subscriber.commit(positions);
+  } catch (error) {
+    deps.log.warn({ group, err: error }, "watermarks could not be written");
+  }
+};
+
+/** A reader is seen so often in the time after which it is taken to have ended. */
+const seenPerDeath = 5;
+
+const createReaders = (group: string, { sql, log }: GroupDeps) => {
+  const warn = (message: string) => (error: unknown) => log.warn({ group, err: error }, message);
+  return {
+    /** What is not removed costs the next reader some parked events. */
+    forget: (remains: readonly Remains[]): Promise<void> =>
+      removeReaders(sql, group, remains).catch(warn("readers could not be removed")),
+    see: async (instances: readonly string[]): Promise<void> => {
+      if (instances.length === 0) return;
+      await seeReaders(sql, group, [...new Set(instances)]).catch(
+        warn("readers could not be seen"),
+      );
     },
   };
 };

@@ -77,11 +77,7 @@ export const createPartition = (
     },
   });
 
-  let unsureLanes = handlers.length;
-  const onSure = (): void => {
-    unsureLanes -= 1;
-    if (unsureLanes === 0) deps.onSure?.();
-  };
+  const onSure = afterAll(handlers.length, () => deps.onSure?.());
 
   const lanes = handlers.map((handler, index) =>
     startLane(sourceOf(index), handler, {
@@ -106,5 +102,14 @@ export const createPartition = (
     position: () => ({ topic, partition, offset: buffer[0]?.record.offset ?? nextOffset }),
     failures: () => lanes.flatMap((lane) => lane.failure() ?? []),
     drain,
+  };
+};
+
+/** Calls `act` when it has been called itself so many times. */
+const afterAll = (count: number, act: () => void): (() => void) => {
+  let left = count;
+  return () => {
+    left -= 1;
+    if (left === 0) act();
   };
 };

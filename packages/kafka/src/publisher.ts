@@ -88,7 +88,9 @@ type Limits = Required<Omit<PublisherSettings, "clientId">>;
 const createPublisher = (producer: Client, limits: Limits): Publisher => {
   const flights = createFlights();
   const isOver = () => flights.failure() !== undefined;
-  const openings = createOpenings((topic) => countPartitions(producer, topic, limits, isOver));
+  const openings = createOpenings((topic) =>
+    countPartitions(producer, topic, { ...limits, isOver }),
+  );
 
   producer.on("delivery-report", (error: LibrdKafkaError | null, report: DeliveryReport) => {
     const refusal = refusalOf(error, report);
@@ -193,8 +195,7 @@ const connectProducer = (producer: Client, timeoutMs: number): Promise<void> =>
 const countPartitions = async (
   producer: Client,
   topic: string,
-  limits: Limits,
-  isOver: () => boolean,
+  { isOver, ...limits }: Limits & Readonly<{ isOver(): boolean }>,
 ): Promise<number> => {
   // A broker that has just started may not know of it yet.
   const unknownUntilMs = performance.now() + limits.unknownPartitionsMs;
