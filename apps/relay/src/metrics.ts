@@ -3,6 +3,7 @@
 import { readBacklog } from "@outrider/outbox";
 import type { Backlog, RelayDeps, RelayState } from "@outrider/outbox";
 import type { Sql } from "@outrider/postgres";
+import { shareLook } from "@outrider/runtime";
 import { Counter, Gauge, Histogram } from "prom-client";
 import type { Registry } from "prom-client";
 
@@ -119,16 +120,7 @@ const registerBacklog = (registry: Registry, sql: Sql): void => {
       ({ openLetters }) => openLetters,
     ],
   ];
-  // A scrape asks all gauges at the same time: one look serves them all.
-  let looking: Promise<Backlog | undefined> | undefined;
-  const look = (): Promise<Backlog | undefined> => {
-    looking ??= readBacklog(sql)
-      .catch(() => undefined)
-      .finally(() => {
-        looking = undefined;
-      });
-    return looking;
-  };
+  const look = shareLook(() => readBacklog(sql).catch(() => undefined));
   for (const [name, help, read] of gauges) {
     new Gauge({
       name,

@@ -3,6 +3,7 @@
 import { readParked } from "@outrider/inbox";
 import type { GroupState, InboxDeps, ParkedStatus } from "@outrider/inbox";
 import type { Sql } from "@outrider/postgres";
+import { shareLook } from "@outrider/runtime";
 import { Counter, Gauge, Histogram } from "prom-client";
 import type { Registry } from "prom-client";
 
@@ -89,16 +90,7 @@ export const registerParked = (registry: Registry, sql: Sql, handlers: readonly 
     ["inbox_parked_events", "Events that failed or wait behind one.", (one) => one.events],
     ["inbox_held_keys", "Keys that a dead letter holds.", (one) => one.held],
   ];
-  // A scrape asks all gauges at the same time: one look serves them all.
-  let looking: Promise<ParkedStatus[]> | undefined;
-  const look = (): Promise<ParkedStatus[]> => {
-    looking ??= readParked(sql, handlers)
-      .catch(() => [])
-      .finally(() => {
-        looking = undefined;
-      });
-    return looking;
-  };
+  const look = shareLook(() => readParked(sql, handlers).catch(() => []));
   for (const [name, help, read] of gauges) {
     new Gauge({
       name,

@@ -1,6 +1,6 @@
 export { createLogger } from "./logger.ts";
 export type { Logger, LoggerSettings } from "./logger.ts";
-export { createRegistry, createRequestMetric } from "./metrics.ts";
+export { createRegistry, createRequestMetric, shareLook } from "./metrics.ts";
 export type { ObservedRequest, RegistryLabels } from "./metrics.ts";
 export { serveOnNode } from "./serve.ts";
 export type { ServeOptions } from "./serve.ts";

@@ -12,6 +12,17 @@ export const createRegistry = ({ service, deployment }: RegistryLabels): Registr
   return registry;
 };
 
+/** A scrape asks all gauges at the same time: one look serves them all, for as long as it takes. */
+export const shareLook = <T>(look: () => Promise<T>): (() => Promise<T>) => {
+  let looking: Promise<T> | undefined;
+  return () => {
+    looking ??= look().finally(() => {
+      looking = undefined;
+    });
+    return looking;
+  };
+};
+
 export type ObservedRequest = Readonly<{
   method: string;
   /** The route's pattern, never the path: each label value is a time series. */
