@@ -1,10 +1,10 @@
 import { expect, test } from "bun:test";
 import { checkLog } from "../checker/check-log.ts";
-import { afterDecisions } from "./decisions.ts";
+import { afterDecisions, checkInnocence } from "./decisions.ts";
 
 const event = (id: string, sequence: number) => ({ id, key: "k", sequence });
 const letter = (id: string, state: "open" | "redriven" | "discarded", replacedBy?: string) => ({
-  ...{ id, state, replacedBy: replacedBy ?? null, code: "MSG_SIZE_TOO_LARGE" },
+  ...{ id, state, replacedBy: replacedBy ?? null, code: "MSG_SIZE_TOO_LARGE", bytes: 20_000 },
 });
 const record = (id: string, offset: number) => ({
   ...{ id, key: "k", partition: 0, offset, content: id },
@@ -33,4 +33,18 @@ test("an edited event is to be in the old one's place", () => {
 
 test("an open letter excuses nothing", () => {
   expect(kinds([letter("b", "open")], "a", "c")).toContain("lost");
+});
+
+test("what was done to an edited event counts, too", () => {
+  const letters = [letter("b", "redriven", "B"), letter("B", "redriven", "C")];
+  expect(kinds(letters, "a", "C", "c")).toEqual([]);
+  expect(kinds([...letters, letter("C", "discarded")], "a", "c")).toEqual([]);
+  expect(kinds([...letters, letter("C", "open")], "a", "c")).toContain("lost");
+});
+
+test("an event that its topic would have taken must not be given up", () => {
+  const large = letter("a", "open");
+  expect(checkInnocence([large], 10_000)).toEqual([]);
+  expect(checkInnocence([{ ...large, bytes: 15 }], 10_000)).toHaveLength(1);
+  expect(checkInnocence([{ ...large, code: "PROCESS_KILLED" }], 10_000)).toHaveLength(1);
 });

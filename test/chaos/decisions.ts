@@ -9,11 +9,14 @@ export type LetterOutcome = Readonly<{
   state: "open" | "redriven" | "discarded";
   replacedBy: string | null;
   code: string;
+  /** Of its payload. */
+  bytes: number;
 }>;
 
 export const readLetters = async (sql: Sql): Promise<LetterOutcome[]> => [
   ...(await sql<LetterOutcome[]>`
-    select event_id::text as id, state, replaced_by::text as "replacedBy", code
+    select event_id::text as id, state, replaced_by::text as "replacedBy", code,
+      octet_length(payload) as bytes
     from outrider.dead_letters`),
 ];
 
@@ -26,16 +29,26 @@ export const afterDecisions = (
   letters: readonly LetterOutcome[],
 ): CommittedEvent[] => {
   const byId = new Map(letters.map((letter) => [letter.id, letter]));
-  const kept = committed.filter((event) => byId.get(event.id)?.state !== "discarded");
+  const lastOf = (id: string): string => {
+    const next = byId.get(id)?.replacedBy;
+    return next ? lastOf(next) : id;
+  };
+  const kept = committed.filter((event) => byId.get(lastOf(event.id))?.state !== "discarded");
   const reached = new Map<string, number>();
   return kept
     .toSorted((a, b) => a.sequence - b.sequence)
     .map(({ id, key }) => {
       const sequence = (reached.get(key) ?? 0) + 1;
       reached.set(key, sequence);
-      return { id: byId.get(id)?.replacedBy ?? id, key, sequence };
+      return { id: lastOf(id), key, sequence };
     });
 };
+
+/** S9b: only what its topic refuses is given up. `bytesMax` is what the topic takes. */
+export const checkInnocence = (letters: readonly LetterOutcome[], bytesMax: number): string[] =>
+  letters
+    .filter(({ code, bytes }) => code !== "MSG_SIZE_TOO_LARGE" || bytes < bytesMax)
+    .map(({ id, code, bytes }) => `S9b: event ${id}, ${bytes} bytes, was buried for ${code}`);
 
 /** S2 and S3: an account's version counts its events, and no money is made or lost. */
 export const checkAccounts = async (sql: Sql): Promise<string[]> => {

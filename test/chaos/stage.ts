@@ -56,21 +56,29 @@ export const startStage = async (
   const job = { host, report: silentReport, stateDir, onStart };
   const port = await choosePort([0]);
   const proxy = await createProxy(() => port);
-  const postgres = await keepService(proxy, () => startPostgres(job, port));
-  const kafka = brokers === 1 ? await startBroker(job) : await startThree(job);
-  const through = new URL(postgres.url());
-  through.port = String(proxy.port);
-  return {
-    postgres: { ...postgres, directUrl: postgres.url(), url: through.href },
-    ...kafka,
-    nodePath: node.path,
-    stop: async () => {
-      for (const child of children) process.kill(child.pid, "SIGCONT");
-      await Promise.all([...children].map((child) => child.stop(stopMs)));
-      await Promise.all([proxy.close(), kafka.broker?.proxy.close()]);
-      await removeData({ stateDir, host });
-    },
+  const stopAll = async (): Promise<void> => {
+    for (const child of children) process.kill(child.pid, "SIGCONT");
+    await Promise.all([...children].map((child) => child.stop(stopMs)));
+    await proxy.close();
+    await removeData({ stateDir, host });
   };
+  try {
+    const postgres = await keepService(proxy, () => startPostgres(job, port));
+    const kafka = brokers === 1 ? await startBroker(job) : await startThree(job);
+    const through = new URL(postgres.url());
+    through.port = String(proxy.port);
+    return {
+      postgres: { ...postgres, directUrl: postgres.url(), url: through.href },
+      ...kafka,
+      nodePath: node.path,
+      stop: async () => {
+        await Promise.all([stopAll(), kafka.broker?.proxy.close()]);
+      },
+    };
+  } catch (error) {
+    await stopAll();
+    throw error;
+  }
 };
 
 type KafkaPart = Pick<Stage, "kafka" | "broker" | "cluster">;

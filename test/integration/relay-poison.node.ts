@@ -135,6 +135,36 @@ describe("an event that is refused for good", () => {
     assert.equal(await countOf("outbox_held"), 2);
   });
 
+  for (const name of ["bury", "buryHeld"] as const) {
+    test(`is tried when it is edited, though the answer of ${name} was lost`, async () => {
+      await write("bad", 1, tooLarge());
+      let isLost = false;
+      const forgetful = {
+        ...scene.store,
+        [name]: async (
+          ...given: Parameters<typeof scene.store.bury & typeof scene.store.buryHeld>
+        ) => {
+          const count = await scene.store[name](...given);
+          if (isLost) return count;
+          isLost = true;
+          throw Object.assign(new Error("the connection is gone"), { code: "CONNECTION_CLOSED" });
+        },
+      };
+      scene.start({ store: forgetful });
+      const attempts = async () =>
+        (await sql`select attempts from outrider.dead_letters`)[0]?.attempts;
+      await until(async () => (await attempts()) === 1, { what: "the letter" });
+      if (name === "buryHeld") {
+        await decide("retry");
+        await until(async () => (await attempts()) === 2, { what: "the second burial" });
+      }
+      assert.ok(isLost);
+      await decide("edit", { id: randomUUID(), payload: Buffer.from('{"key":"bad","n":1}') });
+      await emptied("blocked");
+      assert.deepEqual(await published("bad"), [1]);
+    });
+  }
+
   test("of what waited becomes the head in its turn", async () => {
     await write("bad", 1, tooLarge());
     await write("bad", 2);

@@ -11,7 +11,8 @@ export type Cause = Readonly<{ code: string; message: string }>;
 export type Burial = Readonly<{ row: PendingRow; cause: Cause; policy: "hold" | "skip" }>;
 
 /**
- * In one statement, under the fence: the row leaves the outbox, its dead letter is opened, and
+ * In one statement, under the fence, which also forgets which row was tried alone, since an
+ * operator may release this one again: the row leaves the outbox, its dead letter is opened, and
  * with `hold` its key is blocked, with the row as the head of what waits. Returns 1, or 0 when the
  * shard is lost.
  */
@@ -20,9 +21,9 @@ export const bury = async (sql: Sql, lease: Lease, burial: Burial): Promise<numb
   const { shard, owner, epoch } = lease;
   const [counted] = await sql<{ count: number }[]>`
     with own as (
-      select 1 from outrider.shards
+      update outrider.shards set trying = null, trying_crashes = 0
       where shard = ${shard} and owner = ${owner} and epoch = ${epoch}
-      for share
+      returning 1
     ), gone as (
       delete from outrider.outbox o using own
       where o.shard = ${shard} and o.id = ${row.id}
@@ -52,9 +53,9 @@ export const buryHeld = async (
   const { shard, owner, epoch } = lease;
   const result = await sql`
     with own as (
-      select 1 from outrider.shards
+      update outrider.shards set trying = null, trying_crashes = 0
       where shard = ${shard} and owner = ${owner} and epoch = ${epoch}
-      for share
+      returning 1
     ), gone as (
       select h.* from outrider.outbox_held h, own where h.block = ${block} and h.id = ${row.id}
     ), letter as (${letterSql(sql, burial, "gone")})

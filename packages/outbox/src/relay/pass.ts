@@ -62,8 +62,10 @@ export const runPass = async (turn: Turn, { rows, isFull }: Reading): Promise<bo
   const at = condemned ? free.findIndex((row) => row.id === condemned.id) : -1;
   const [first] = free;
   if (condemned && first && at === 0) {
-    await buryRow(first, condemned.cause, turn);
+    // Forgotten first: when its burial is committed and the answer is lost, an operator may edit it
+    // and release it under the same id, and then it is to be tried.
     memory.suspicion.pass(first.id);
+    await buryRow(first, condemned.cause, turn);
     return true;
   }
   // A condemned row comes first in its pass, so that nothing of its key is published behind it.

@@ -50,8 +50,9 @@ const release = async (name: string, block: Block, turn: Turn): Promise<void> =>
   const at = condemned ? rows.findIndex((row) => row.id === condemned.id) : -1;
   const [first] = rows;
   if (condemned && first && at === 0) {
-    await buryAgain(first, condemned.cause, { name, block, turn });
-    return memory.suspicion.pass(first.id);
+    // Forgotten first, as in a pass.
+    memory.suspicion.pass(first.id);
+    return buryAgain(first, condemned.cause, { name, block, turn });
   }
   const sound = at > 0 ? rows.slice(0, at) : rows;
   await (epoch.trial.left > 0 ? deliverAlone : deliver)({ rows: sound, block: block.id }, turn);
