@@ -116,7 +116,7 @@ const runOnNode = async (files: readonly string[], node: NodeBinary, env: object
   return totalsOf("node.xml", code);
 };
 
-const isEntry = (file: string): boolean => /\/(main|http|worker|bootstrap)\.ts$/.test(file);
+const isEntry = (file: string): boolean => /\/(main|http|worker|suspect|bootstrap)\.ts$/.test(file);
 
 /** False when too little is covered. */
 const reportCoverage = (): boolean => {

@@ -78,6 +78,7 @@ const startWith = (
     handlers,
     {
       sql,
+      isolation: { run: async () => ({ kind: "unrun" }), stop: async () => {} },
       transact: (work) => counting.outbox.transact(db, work),
       subscribe: (name, topics, events) => {
         const spied: SubscriberEvents = {

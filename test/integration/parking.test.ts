@@ -1,150 +1,38 @@
 /** Events whose handler fails: parked with their key, run again, or given up. On real Postgres. */
 
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { fault, isFault } from "@outrider/event";
 import type { KafkaRecord } from "@outrider/event";
-import { defineHandler, discardLetter, readParked, redriveLetter } from "@outrider/inbox";
-import type { Handler } from "@outrider/inbox";
-import { createOutbox } from "@outrider/outbox";
-import { connect, connectDatabase } from "@outrider/postgres";
-import type { Database, Sql } from "@outrider/postgres";
+import { discardLetter, readParked, redriveLetter } from "@outrider/inbox";
+import type { Handler, Isolation } from "@outrider/inbox";
 import { sql as query } from "drizzle-orm";
 import { createDelivery } from "../../packages/inbox/src/delivery.ts";
-import { finish } from "../../packages/inbox/src/parking/outcome.ts";
 import { claimDue } from "../../packages/inbox/src/parking/queue.ts";
-import { startRunner } from "../../packages/inbox/src/parking/runner.ts";
-import type { Runner, RunnerLimits } from "../../packages/inbox/src/parking/runner.ts";
-import { createPartition } from "../../packages/inbox/src/partition.ts";
-import type { Partition } from "../../packages/inbox/src/partition.ts";
 import { createWork } from "../../packages/inbox/src/work.ts";
-import { countedOn, recordAt } from "../support/counted.ts";
-import type { Counted } from "../support/counted.ts";
-import { createTestDatabase } from "../support/database.ts";
-import type { TestDatabase } from "../support/database.ts";
-import { silentLog } from "../support/silent-log.ts";
+import { inProcess } from "../support/in-process.ts";
 import { until } from "../support/until.ts";
-
-const topic = "counted";
-const { catalogue, definition, count } = countedOn(topic);
-const outbox = createOutbox(catalogue);
-const name = "test.handler";
-
-let database: TestDatabase;
-let db: Database;
-let sql: Sql;
-let runners: Runner[];
-let partitions: Partition[];
-
-beforeAll(async () => {
-  database = await createTestDatabase();
-  db = connectDatabase({ url: database.url, name: "parking-test", poolMax: 10 });
-  sql = connect({ url: database.url, name: "parking-test-platform", poolMax: 8 });
-  await sql`
-    create table effects (
-      position bigint generated always as identity, key text, n int, unique (key, n)
-    )`;
-});
-
-afterAll(async () => {
-  await db?.$client.end({ timeout: 1 });
-  await sql?.end({ timeout: 1 });
-  await database?.drop();
-});
-
-beforeEach(() => {
-  runners = [];
-  partitions = [];
-});
-
-afterEach(async () => {
-  await Promise.all([
-    ...runners.map((runner) => runner.stop(100)),
-    ...partitions.map((partition) => partition.drain(100)),
-  ]);
-  await sql`
-    truncate outrider.inbox, outrider.parked, outrider.parked_heads, outrider.dead_letters,
-      effects`;
-});
-
-const deps = () => ({
+import {
+  useParkingScene,
+  topic,
+  name,
+  db,
   sql,
-  transact: ((work) => outbox.transact(db, work)) as Parameters<typeof createWork>[0]["transact"],
-  log: silentLog,
-  random: () => 0,
-});
+  deps,
+  handlerOf,
+  recordsOf,
+  feed,
+  resolved,
+  startRunning,
+  effects,
+  ofKey,
+  countOf,
+  states,
+  emptied,
+  boom,
+} from "../support/parking-scene.ts";
 
-/** Its effect can be there once only; `fails` decides by key, number and attempt. */
-const handlerOf = (
-  fails: (event: Counted, attempt: number) => unknown,
-  more: Partial<Parameters<typeof defineHandler>[0]> = {},
-): Handler =>
-  defineHandler({
-    retry: { attemptsMax: 5, baseMs: 1, capMs: 1 },
-    ...more,
-    name,
-    on: [definition],
-    run: async (event, { tx, attempt }) => {
-      const { key, n } = event.data;
-      await tx.execute(query`insert into effects (key, n) values (${key}, ${n})`);
-      const error = fails(event as Counted, attempt);
-      if (error) throw error;
-    },
-  });
-
-/** One partition's worth of events: `a1 b1 a2`. */
-const recordsOf = (text: string): KafkaRecord[] =>
-  text
-    .split(" ")
-    .map((word, offset) =>
-      recordAt(count(word.slice(0, 1), Number(word.slice(1))), { topic, offset }),
-    );
-
-const feed = (handler: Handler, records: readonly KafkaRecord[]): Partition => {
-  const partition = createPartition({ topic, partition: 0, offset: 0 }, [handler], {
-    ...deps(),
-    work: createWork(deps()),
-    retry: { baseMs: 1, capMs: 5 },
-    onResolved: () => {},
-  });
-  partitions.push(partition);
-  partition.admit(records);
-  return partition;
-};
-
-const resolved = (partition: Partition) =>
-  until(() => partition.unresolved() === 0, { what: "an outcome for every record" });
-
-const startRunning = (handler: Handler, limits: Partial<RunnerLimits> = {}): Runner => {
-  const defaults = {
-    parkedPollMs: 5,
-    parkedKeysMax: 4,
-    claimMs: 5000,
-    transientMaxAgeMs: 60_000,
-  };
-  const runner = startRunner([handler], deps(), { ...defaults, ...limits });
-  runners.push(runner);
-  return runner;
-};
-
-const effects = async (): Promise<string> =>
-  (await sql`select key || n as name from effects order by position`)
-    .map((row) => row.name)
-    .join(" ");
-const ofKey = async (key: string): Promise<number[]> =>
-  (await sql`select n from effects where key = ${key} order by position`).map((row) => row.n);
-const countOf = async (table: string): Promise<number> =>
-  (await sql.unsafe(`select count(*)::int as count from outrider.${table}`))[0]?.count;
-const states = async (): Promise<Record<string, number>> =>
-  Object.fromEntries(
-    (await sql`select state, count(*)::int as count from outrider.inbox group by state`).map(
-      (row) => [row.state, row.count],
-    ),
-  );
-const emptied = (table: string) =>
-  until(async () => (await countOf(table)) === 0, { what: `an empty ${table}` });
-
-const boom = new Error("not now");
+useParkingScene();
 
 describe("an event that fails", () => {
   test("is parked with the later ones of its key; other keys go on", async () => {
@@ -371,130 +259,103 @@ describe("a letter", () => {
 });
 
 describe("an event that ends its process", () => {
-  test("runs alone after the first time, and is given up after the third", async () => {
-    const handler = handlerOf(() => undefined);
-    const records = recordsOf("a1 a2 b1");
-    const events = records.map((record) => createDelivery(record));
-    await createWork(deps()).parkUnrun(handler, events);
-    expect([await effects(), await states()]).toEqual(["", { parked: 3 }]);
-    // Claims whose processes are not heard of again.
-    for (const expected of [2, 1, 1]) {
-      const claims = await sql.begin((tx) => claimDue(tx, [name], { claimMs: 1, headsMax: 10 }));
-      const ofA = claims.find((one) => one.rows[0]?.record.offset === 0);
-      expect(ofA?.rows.length).toBe(expected);
+  /** Claims whose workers are not heard of again. */
+  const lose = async (times: number): Promise<void> => {
+    for (let left = times; left > 0; left -= 1) {
+      await sql.begin((tx) => claimDue(tx, [name], { claimMs: 1, headsMax: 10 }));
       await delay(5);
     }
+  };
+  const parkUnrun = (handler: Handler, text: string) =>
+    createWork(deps()).parkUnrun(
+      handler,
+      recordsOf(text).map((record) => createDelivery(record)),
+    );
+
+  test("runs alone in another process, and is given up when two of them have ended", async () => {
+    const handler = handlerOf(() => undefined);
+    await parkUnrun(handler, "a1 a2 b1");
+    expect([await effects(), await states()]).toEqual(["", { parked: 3 }]);
+    await lose(1);
+    const runs: string[] = [];
+    const alive = inProcess(deps());
+    startRunning(handler, {
+      isolation: {
+        ...alive,
+        run: (claim, of, how) => {
+          const names = claim.rows.map((row) => `${row.record.key}${row.record.offset}`);
+          runs.push(`${names.join()}${how.inFresh ? " fresh" : ""}`);
+          return names[0] === "a0"
+            ? Promise.resolve({ kind: "killed" } as const)
+            : alive.run(claim, of, how);
+        },
+      },
+    });
+    await until(async () => (await countOf("dead_letters")) === 1, { what: "the letter" });
+    await until(async () => (await ofKey("b")).length === 1, { what: "the innocent one" });
+    const [letter] = await sql`select code, sequence::int as n from outrider.dead_letters`;
+    expect(letter).toEqual({ code: "PROCESS_KILLED", n: 1 });
+    expect(runs.toSorted()).toEqual(["a0", "a0 fresh", "b2"]);
+    // What it was claimed with is free of suspicion when its turn comes, but not before.
+    expect(await ofKey("a")).toEqual([]);
+  });
+
+  test("costs nothing when it could not be started", async () => {
+    const handler = handlerOf(() => undefined);
+    await parkUnrun(handler, "a1");
+    await lose(1);
+    let tries = 0;
+    const alive = inProcess(deps());
+    const run: Isolation["run"] = (...claimed) => {
+      tries += 1;
+      return tries > 5 ? alive.run(...claimed) : Promise.resolve({ kind: "unrun" });
+    };
+    startRunning(handler, { isolation: { ...alive, run } });
+    await emptied("parked_heads");
+    expect([tries, await ofKey("a")]).toEqual([6, [1]]);
+  });
+
+  test("is given up where its workers end with it, again and again", async () => {
+    const handler = handlerOf(() => undefined);
+    await parkUnrun(handler, "a1");
+    await lose(10);
     startRunning(handler);
-    const isBuried = async () => (await countOf("dead_letters")) >= 1;
-    await until(isBuried, { what: "the letter" });
-    const letters =
-      await sql`select code, sequence::int as n from outrider.dead_letters order by id`;
-    expect(letters.map((row) => row.code)).toContain("PROCESS_KILLED");
+    await until(async () => (await countOf("dead_letters")) === 1, { what: "the letter" });
     expect(await ofKey("a")).toEqual([]);
   });
 });
 
-describe("races", () => {
-  const claim = async (claimMs = 60_000) => {
-    const claims = await sql.begin((tx) => claimDue(tx, [name], { claimMs, headsMax: 10 }));
-    const [one] = claims;
-    if (!one) throw new Error("nothing was due");
-    return one;
-  };
-  const parked = async (text: string): Promise<readonly KafkaRecord[]> => {
-    const records = recordsOf(text);
-    await resolved(
-      feed(
-        handlerOf(() => boom),
-        records,
-      ),
-    );
-    await delay(5);
-    return records;
-  };
+const noProcess: Isolation = {
+  run: () => Promise.reject(new Error("nothing is suspect here")),
+  stop: async () => {},
+};
 
-  test("parking an event that a new owner has handled does nothing", async () => {
-    const [record] = recordsOf("a1") as [KafkaRecord];
-    const delivery = createDelivery(record);
-    await resolved(
-      feed(
-        handlerOf(() => undefined),
-        [record],
-      ),
-    );
-    await createWork(deps()).putAway(
-      handlerOf(() => undefined),
-      delivery,
-      boom,
-    );
-    expect([await countOf("parked"), await states()]).toEqual([0, { handled: 1 }]);
+test("an outcome is stored when the database is back, under the claim of before", async () => {
+  const [record] = recordsOf("a1") as [KafkaRecord];
+  let isAway = false;
+  let refused = 0;
+  const flaky = new Proxy(sql, {
+    get: (target, property, receiver) => {
+      if (property !== "begin" || !isAway) return Reflect.get(target, property, receiver);
+      refused += 1;
+      if (refused === 3) isAway = false;
+      return () => Promise.reject(Object.assign(new Error("away"), { code: "ECONNREFUSED" }));
+    },
   });
-
-  test("a claim that ran out finishes nothing", async () => {
-    await parked("a1 a2");
-    const late = await claim(1);
-    await delay(10);
-    const next = await claim();
-    expect(await sql.begin((tx) => finish(tx, late))).toBe(false);
-    expect(next.rows.map((row) => [row.record.offset, row.lost])).toEqual([[0, 1]]);
-    expect(await sql.begin((tx) => finish(tx, next))).toBe(true);
-    const last = await claim();
-    expect(last.rows.map((row) => [row.record.offset, row.lost])).toEqual([[1, 0]]);
-    expect(await sql.begin((tx) => finish(tx, last))).toBe(true);
-    expect(await countOf("parked_heads")).toBe(0);
+  await resolved(
+    feed(
+      handlerOf(() => boom),
+      [record],
+    ),
+  );
+  const attempts: number[] = [];
+  const handler = handlerOf((_, attempt) => {
+    attempts.push(attempt);
+    isAway = attempts.length === 1;
+    return attempts.length === 1 ? boom : undefined;
   });
-
-  test("a head is claimed once, however many want it", async () => {
-    await parked("a1 b1 c1");
-    const many = await Promise.all(
-      Array.from({ length: 6 }, () =>
-        sql.begin((tx) => claimDue(tx, [name], { claimMs: 60_000, headsMax: 10 })),
-      ),
-    );
-    expect(many.flat()).toHaveLength(3);
-  });
-
-  test("an event that joins the queue while its last one leaves is not stranded", async () => {
-    await parked("a1");
-    const last = await claim();
-    const gate = Promise.withResolvers<void>();
-    const held = Promise.withResolvers<void>();
-    const joining = db.transaction(async (tx) => {
-      await tx.execute(query`
-        insert into outrider.inbox (handler, event_id, state, topic, partition, "offset")
-        values (${name}, '00000000-0000-4000-8000-000000000001', 'parked', ${topic}, 0, 1)`);
-      await tx.execute(query`select id from outrider.parked_heads for share`);
-      await tx.execute(query`
-        insert into outrider.parked
-          (head, handler, event_id, partition, "offset", timestamp_ms, headers)
-        select id, handler, '00000000-0000-4000-8000-000000000001', 0, 1, 0, '[]'
-        from outrider.parked_heads`);
-      held.resolve();
-      await gate.promise;
-    });
-    await held.promise;
-    const finishing = sql.begin((tx) => finish(tx, last));
-    await delay(50);
-    gate.resolve();
-    await joining;
-    expect(await finishing).toBe(true);
-    expect([await countOf("parked_heads"), await countOf("parked")]).toEqual([1, 1]);
-    expect((await claim()).rows).toHaveLength(1);
-  });
-
-  test("a hot key is drained in batches", async () => {
-    const texts = Array.from({ length: 400 }, (_, n) => `a${n + 1}`).join(" ");
-    let isBroken = true;
-    const handler = handlerOf(({ data }) => isBroken && data.n === 1 && boom);
-    await resolved(feed(handler, recordsOf(texts)));
-    expect(await countOf("parked")).toBe(400);
-    isBroken = false;
-    startRunning(handler);
-    await emptied("parked_heads");
-    const numbers = await ofKey("a");
-    expect(numbers).toEqual(Array.from({ length: 400 }, (_, n) => n + 1));
-    const [row] = await sql`
-      select count(distinct xmin::text)::int as transactions from effects`;
-    expect(row?.transactions).toBeLessThan(10);
-  });
+  // The claim runs out meanwhile, which is no reason to suspect the event.
+  startRunning(handler, { sql: flaky, claimMs: 20, isolation: noProcess });
+  await emptied("parked_heads");
+  expect([refused, attempts]).toEqual([3, [2, 3]]);
 });

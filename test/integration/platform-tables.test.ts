@@ -172,6 +172,7 @@ describe("the tables", () => {
         rows.find((row) => row.name === name)?.options.map((option) => option.split("=")) ?? [],
       );
     expect(rows.map((row) => row.name)).toEqual([
+      "external_attempts",
       "outbox",
       "outbox_held",
       "parked",

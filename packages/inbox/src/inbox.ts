@@ -8,7 +8,7 @@ import { startGroup } from "./group.ts";
 import type { GroupDeps, GroupState } from "./group.ts";
 import type { Handler } from "./handler.ts";
 import { startRunner } from "./parking/runner.ts";
-import type { RunnerLimits } from "./parking/runner.ts";
+import type { RunnerDeps, RunnerLimits } from "./parking/runner.ts";
 import { createWork } from "./work.ts";
 import type { WorkDeps } from "./work.ts";
 
@@ -35,12 +35,15 @@ const defaults = {
   readerDeadMs: 5000,
   retry: { baseMs: 100, capMs: 10_000 },
   parkedPollMs: 200,
+  freshPollMs: 1000,
   parkedKeysMax: 8,
   claimMs: 30_000,
   transientMaxAgeMs: 86_400_000,
 } as const;
 
-export type InboxDeps = Omit<GroupDeps, "retry" | "work"> & WorkDeps;
+export type InboxDeps = Omit<GroupDeps, "retry" | "work"> &
+  WorkDeps &
+  Pick<RunnerDeps, "isolation">;
 
 export type Inbox = Readonly<{
   state(): readonly GroupState[];

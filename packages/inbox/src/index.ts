@@ -5,6 +5,8 @@ export { startInbox } from "./inbox.ts";
 export type { Inbox, InboxDeps, InboxSettings } from "./inbox.ts";
 export type { Failure } from "./lane.ts";
 export type { Transact } from "./run-batch.ts";
+export { createIsolation, serveSuspects } from "./parking/suspect.ts";
+export type { Isolation } from "./parking/suspect.ts";
 export { discardLetter, redriveLetter } from "./operate/dead-letters.ts";
 export { readParked } from "./operate/parked.ts";
 export type { ParkedStatus } from "./operate/parked.ts";

@@ -240,8 +240,10 @@ export const parked = outrider.table(
       .default("due"),
     /** Runs of it alone that have failed by its own fault. */
     attempt: pg.integer("attempt").notNull().default(0),
-    /** Runs of it whose process was not heard of again. */
+    /** Runs of it, with others or alone, whose worker was not heard of again. */
     lost: pg.integer("lost").notNull().default(0),
+    /** Processes that were seen to end while they ran it alone. */
+    killed: pg.integer("killed").notNull().default(0),
     dueAt: timestamp("due_at")
       .notNull()
       .default(sql`clock_timestamp()`),
@@ -314,5 +316,45 @@ export const idempotencyKeys = outrider.table(
   (table) => [
     pg.primaryKey({ columns: [table.scope, table.key] }),
     pg.index("idempotency_keys_created_at").on(table.createdAt),
+  ],
+);
+
+/** Handlers that are held back, since event after event fails; without a row all is well. */
+export const breakers = outrider.table("breakers", {
+  handler: pg.text("handler").primaryKey(),
+  /** From here on one event may be tried. */
+  openUntil: timestamp("open_until").notNull(),
+  /** Times in a row that it has opened. */
+  opened: pg.integer("opened").notNull().default(1),
+  openedAt: timestamp("opened_at")
+    .notNull()
+    .default(sql`clock_timestamp()`),
+  /** Of the failure that has opened it. */
+  code: pg.text("code").notNull(),
+  message: pg.text("message").notNull(),
+  /** A worker is trying one event, and has that long. */
+  probeUntil: timestamp("probe_until"),
+});
+
+/**
+ * Runs of handlers with effects that no transaction holds: the row is committed before the run, so
+ * one without an end says that nobody knows what has happened outside.
+ */
+export const externalAttempts = outrider.table(
+  "external_attempts",
+  {
+    handler: pg.text("handler").notNull(),
+    eventId: pg.uuid("event_id").notNull(),
+    attempt: pg.integer("attempt").notNull(),
+    startedAt: timestamp("started_at")
+      .notNull()
+      .default(sql`clock_timestamp()`),
+    endedAt: timestamp("ended_at"),
+    /** `ok`, or the failure's code. */
+    outcome: pg.text("outcome"),
+  },
+  (table) => [
+    pg.primaryKey({ columns: [table.handler, table.eventId, table.attempt] }),
+    pg.index("external_attempts_started_at").using("brin", table.startedAt),
   ],
 );

@@ -146,6 +146,19 @@ export const postpone = async (
   await settleHead(tx, claim.head);
 };
 
+/** The claim's one event has ended the process that ran it alone; a fresh one tries it next. */
+export const countKill = async (
+  tx: TransactionSql,
+  claim: Claim,
+  row: ParkedRow,
+): Promise<void> => {
+  if (!(await lockClaim(tx, claim))) return;
+  await tx`
+    update outrider.parked set killed = killed + 1
+    where handler = ${claim.handler} and event_id = ${row.eventId}`;
+  await settleHead(tx, claim.head);
+};
+
 /** The claim's one event is given up. */
 export const buryParked = async (
   tx: TransactionSql,

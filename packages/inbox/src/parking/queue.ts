@@ -117,6 +117,7 @@ export type ParkedRow = Readonly<{
   record: KafkaRecord;
   attempt: number;
   lost: number;
+  killed: number;
   /** Since it was parked. */
   ageMs: number;
 }>;
@@ -132,6 +133,7 @@ type StoredRow = {
   value: Buffer | null;
   attempt: number;
   lost: number;
+  killed: number;
   age_ms: number;
   state: "due" | "dead";
   is_due: boolean;
@@ -141,6 +143,7 @@ const rowOf = (row: StoredRow): ParkedRow => ({
   eventId: row.event_id,
   attempt: row.attempt,
   lost: row.lost,
+  killed: row.killed,
   ageMs: row.age_ms,
   record: {
     topic: row.topic,
@@ -162,6 +165,13 @@ export type Claim = Readonly<{
   rows: readonly ParkedRow[];
 }>;
 
+export type ClaimOptions = Readonly<{
+  claimMs: number;
+  headsMax: number;
+  /** Heads whose claim may have run out, but whose runner knows that it is alive. */
+  except?: readonly string[];
+}>;
+
 type ClaimedHead = { id: string; token: string; handler: string; topic: string; batch_max: number };
 
 /**
@@ -172,7 +182,7 @@ type ClaimedHead = { id: string; token: string; handler: string; topic: string; 
 export const claimDue = async (
   tx: TransactionSql,
   handlers: readonly string[],
-  { claimMs, headsMax }: Readonly<{ claimMs: number; headsMax: number }>,
+  { claimMs, headsMax, except = [] }: ClaimOptions,
 ): Promise<Claim[]> => {
   const heads = await tx<ClaimedHead[]>`
     update outrider.parked_heads h
@@ -182,6 +192,7 @@ export const claimDue = async (
       select id from outrider.parked_heads
       where handler = any(${handlers}::text[]) and not fresh and due_at <= clock_timestamp()
         and (claimed_until is null or claimed_until < clock_timestamp())
+        and id <> all(${except}::bigint[])
       order by due_at limit ${headsMax}
       for update skip locked
     )
@@ -199,10 +210,7 @@ const claimRows = async (tx: TransactionSql, head: ClaimedHead): Promise<Claim |
     update outrider.parked set lost = lost + 1, token = null
     where head = ${head.id} and token is not null`;
   const rows = await tx<StoredRow[]>`
-    select p.event_id, ${head.topic} as topic, p.partition, p."offset", p.timestamp_ms,
-      p.record_key, p.headers, p.value, p.attempt, p.lost, p.state,
-      p.due_at <= clock_timestamp() as is_due,
-      (extract(epoch from clock_timestamp() - p.parked_at) * 1000)::float8 as age_ms
+    select ${columns(tx, head.topic)}
     from outrider.parked p where p.head = ${head.id}
     order by p.partition, p."offset" limit ${head.batch_max}`;
   const chosen = frontOf(rows);
@@ -215,6 +223,26 @@ const claimRows = async (tx: TransactionSql, head: ClaimedHead): Promise<Claim |
     where head = ${head.id} and event_id = any(${chosen.map((row) => row.event_id)}::uuid[])`;
   const { id, token, handler, topic } = head;
   return { head: id, token, handler, topic, rows: chosen.map(rowOf) };
+};
+
+const columns = (sql: Sql | TransactionSql, topic: string) => sql`
+  p.event_id, ${topic} as topic, p.partition, p."offset", p.timestamp_ms, p.record_key, p.headers,
+  p.value, p.attempt, p.lost, p.killed, p.state, p.due_at <= clock_timestamp() as is_due,
+  (extract(epoch from clock_timestamp() - p.parked_at) * 1000)::float8 as age_ms`;
+
+/** A claim that another process has made; undefined when it is over. */
+export const readClaim = async (
+  sql: Sql,
+  { head, token }: Pick<Claim, "head" | "token">,
+): Promise<Claim | undefined> => {
+  const [found] = await sql<Pick<ClaimedHead, "handler" | "topic">[]>`
+    select handler, topic from outrider.parked_heads where id = ${head} and token = ${token}`;
+  if (!found) return undefined;
+  const rows = await sql<StoredRow[]>`
+    select ${columns(sql, found.topic)}
+    from outrider.parked p where p.head = ${head} and p.token = ${token}
+    order by p.partition, p."offset"`;
+  return { head, token, ...found, rows: rows.map(rowOf) };
 };
 
 /** What may run together; nothing when the first one is dead or not due yet. */

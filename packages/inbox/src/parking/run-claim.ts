@@ -1,0 +1,131 @@
+/** One run of a claim: its events in one transaction, and what becomes of them stored. */
+
+import { setTimeout as delay } from "node:timers/promises";
+import { backoffMs, fault, isFault } from "@outrider/event";
+import type { Log } from "@outrider/event";
+import { rawSql } from "@outrider/postgres";
+import type { Sql, TransactionSql } from "@outrider/postgres";
+import { classify } from "../classify.ts";
+import type { Classified } from "../classify.ts";
+import { createDelivery } from "../delivery.ts";
+import type { Handler } from "../handler.ts";
+import { runInTime } from "../run-batch.ts";
+import type { Transact } from "../run-batch.ts";
+import { buryParked, finish, postpone, split } from "./outcome.ts";
+import type { Claim, ParkedRow } from "./queue.ts";
+
+/** `gone`: somebody else has the claim by now, and writes down what becomes of it. */
+export type Outcome =
+  | Readonly<{ kind: "handled"; events: number; durationMs: number }>
+  | Readonly<{ kind: "failed" | "buried"; failure: Classified }>
+  | Readonly<{ kind: "gone" }>;
+
+export type ClaimDeps = Readonly<{
+  sql: Sql;
+  transact: Transact;
+  log: Log;
+  random(): number;
+  /** How old an event may get by transient failures before it is given up. */
+  transientMaxAgeMs: number;
+  /** Aborted when the worker cannot wait any longer. */
+  stopping: AbortSignal;
+  /** The handler's own code starts, or has come back. */
+  onHandler?(what: "started" | "returned"): void;
+}>;
+
+/** Throws only when the worker has to stop before the outcome could be stored. */
+export const runClaim = async (
+  claim: Claim,
+  handler: Handler,
+  deps: ClaimDeps,
+): Promise<Outcome> => {
+  const { transact, log, stopping } = deps;
+  const startedMs = performance.now();
+  const attempt = (claim.rows[0]?.attempt ?? 0) + 1;
+  try {
+    await transact(async (tx, emit) => {
+      const events = claim.rows.map(({ record }) => createDelivery(record).eventFor(handler));
+      deps.onHandler?.("started");
+      try {
+        await runInTime({ handler, attempt, log, stopping }, events, { tx, emit });
+      } finally {
+        deps.onHandler?.("returned");
+      }
+      if (await finish(rawSql(tx), claim)) return;
+      throw fault("lease_lost", `Somebody else has claimed a key of ${handler.name}`);
+    });
+  } catch (error) {
+    if (isFault(error, "lease_lost")) return { kind: "gone" };
+    return fail(claim, handler, { ...deps, error });
+  }
+  const durationMs = performance.now() - startedMs;
+  return { kind: "handled", events: claim.rows.length, durationMs };
+};
+
+const fail = async (
+  claim: Claim,
+  handler: Handler,
+  { error, ...deps }: ClaimDeps & Readonly<{ error: unknown }>,
+): Promise<Outcome> => {
+  const { log, random, transientMaxAgeMs, stopping } = deps;
+  const failure = classify(error);
+  const [row, ...rest] = claim.rows;
+  if (!row || rest.length > 0 || stopping.aborted) {
+    await store(deps, (tx) => split(tx, claim));
+    return { kind: "failed", failure };
+  }
+  const { retry, name } = handler;
+  const attempts = row.attempt + 1;
+  const isSpent =
+    failure.kind === "retryable"
+      ? attempts >= retry.attemptsMax
+      : failure.kind === "fatal" || row.ageMs > transientMaxAgeMs;
+  if (isSpent) return bury({ claim, handler, row }, { failure, error }, deps);
+  const asked = isFault(error) ? error.retryAfterMs : undefined;
+  const delayMs = asked ?? backoffMs(attempts, retry, random);
+  const counted = failure.kind === "retryable";
+  await store(deps, (tx) => postpone(tx, claim, { row, counted, delayMs, failure }));
+  log.warn({ handler: name, eventId: row.eventId, attempts, err: error }, "a parked event failed");
+  return { kind: "failed", failure };
+};
+
+type Giving = Readonly<{ claim: Claim; handler: Handler; row: ParkedRow }>;
+
+/** Gives the claim's one event up. */
+export const bury = async (
+  { claim, handler, row }: Giving,
+  failing: Readonly<{ failure: Classified; error: unknown }>,
+  deps: Pick<ClaimDeps, "sql" | "log" | "random" | "stopping">,
+): Promise<Outcome> => {
+  const { name, onBury } = handler;
+  await store(deps, (tx) => buryParked(tx, claim, { row, onBury, ...failing }));
+  const { failure, error } = failing;
+  const what = { handler: name, eventId: row.eventId, code: failure.code, err: error };
+  deps.log.error(what, "an event is given up");
+  return { kind: "buried", failure };
+};
+
+/** Between two tries to store an outcome. */
+const storeRetry = { baseMs: 100, capMs: 2000 } as const;
+
+/**
+ * While nobody else claims it, an outcome can still be stored under its token, however long the
+ * database was away; the next claim would take it that this process has ended. Twice in effect is
+ * once: the first time ends the claim.
+ */
+export const store = async (
+  { sql, log, random, stopping }: Pick<ClaimDeps, "sql" | "log" | "random" | "stopping">,
+  act: (tx: TransactionSql) => Promise<void>,
+): Promise<void> => {
+  for (let failures = 1; ; failures += 1) {
+    try {
+      await sql.begin(act);
+      return;
+    } catch (error) {
+      if (stopping.aborted) throw error;
+      log.warn({ err: error }, "a parked event's outcome could not be stored; once more");
+      const pauseMs = backoffMs(failures, storeRetry, random);
+      await delay(pauseMs, undefined, { signal: stopping }).catch(() => {});
+    }
+  }
+};

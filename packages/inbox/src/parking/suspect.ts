@@ -1,0 +1,226 @@
+/**
+ * Events that their process may have died of. A claim that was not heard of again proves only that
+ * a worker ended, so each of its events is run alone in a process of its own, a child of the
+ * worker's: what ends that one is seen by the worker, which lives on.
+ */
+
+import { fork } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
+import { on, once } from "node:events";
+import { setTimeout as delay } from "node:timers/promises";
+import { backoffMs } from "@outrider/event";
+import type { Log } from "@outrider/event";
+import type { Handler } from "../handler.ts";
+import { countKill, postpone, split } from "./outcome.ts";
+import { readClaim } from "./queue.ts";
+import type { Claim, ParkedRow } from "./queue.ts";
+import { bury, runClaim, store } from "./run-claim.ts";
+import type { ClaimDeps, Outcome } from "./run-claim.ts";
+
+/** `killed`: its process ended while it ran. `unrun`: it could not be started, or had to stop. */
+export type Isolated = Outcome | Readonly<{ kind: "killed" }> | Readonly<{ kind: "unrun" }>;
+
+export type Isolation = Readonly<{
+  /** Runs a claim in the child; one at a time, others wait. */
+  run(claim: Claim, handler: Handler, how: How): Promise<Isolated>;
+  stop(): Promise<void>;
+}>;
+
+type How = Readonly<{
+  /** In a process that has run nothing else before. */
+  inFresh: boolean;
+  transientMaxAgeMs: number;
+  stopping: AbortSignal;
+}>;
+
+export type IsolationSettings = Readonly<{
+  /** Of the child's program, which calls `serveSuspects`. */
+  entry: string;
+  args?: readonly string[];
+  log: Log;
+  /** Until it says that it is ready. */
+  startMaxMs?: number;
+  /** What it may need beyond the handler's time limit, before it is taken to hang. */
+  graceMs?: number;
+  /** Without work for so long it ends. */
+  idleMs?: number;
+}>;
+
+/** `started` and `returned` are said of the handler's code alone. */
+type Message =
+  | Readonly<{ kind: "ready" | "started" | "returned" }>
+  | Readonly<{ kind: "ended"; outcome: Outcome }>;
+
+/** What the worker tells its child. */
+type Order = Pick<Claim, "head" | "token"> & Pick<ClaimDeps, "transientMaxAgeMs">;
+
+type Child = Readonly<{
+  process: ChildProcess;
+  /** What it says next; undefined when it ends or says nothing for so long. */
+  next(maxMs?: number): Promise<Message | undefined>;
+}>;
+
+export const createIsolation = ({
+  entry,
+  args = [],
+  log,
+  startMaxMs = 15_000,
+  graceMs = 5000,
+  idleMs = 10_000,
+}: IsolationSettings): Isolation => {
+  let child: Child | undefined;
+  let last: Promise<unknown> = Promise.resolve();
+  let idle: NodeJS.Timeout | undefined;
+
+  const end = async (): Promise<void> => {
+    clearTimeout(idle);
+    const process = child?.process;
+    child = undefined;
+    if (!process?.pid || process.exitCode !== null || process.signalCode !== null) return;
+    process.kill("SIGKILL");
+    await once(process, "exit");
+  };
+
+  const start = async (): Promise<Child | undefined> => {
+    if (child?.process.connected) return child;
+    await end();
+    child = startChild(fork(entry, args), log);
+    return (await child.next(startMaxMs))?.kind === "ready" ? child : undefined;
+  };
+
+  const tell = async (order: Order, handler: Handler, { process, next }: Child) => {
+    process.send(order, () => {});
+    let message = await next(startMaxMs);
+    const isStarted = message?.kind === "started";
+    if (isStarted) message = await next(handler.timeoutMs + graceMs);
+    // The database may be away now, which is no reason to end the process.
+    if (message?.kind === "returned") message = await next();
+    if (message?.kind === "ended") return message.outcome;
+    return { kind: isStarted ? "killed" : "unrun" } as const;
+  };
+
+  const runNow = async (
+    { head, token }: Claim,
+    handler: Handler,
+    { inFresh, transientMaxAgeMs, stopping }: How,
+  ): Promise<Isolated> => {
+    clearTimeout(idle);
+    if (inFresh) await end();
+    const started = stopping.aborted ? undefined : await start();
+    if (!started) {
+      await end();
+      return { kind: "unrun" };
+    }
+    const stop = () => void started.process.kill("SIGKILL");
+    stopping.addEventListener("abort", stop, { once: true });
+    const isolated = await tell({ head, token, transientMaxAgeMs }, handler, started);
+    stopping.removeEventListener("abort", stop);
+    if (isolated.kind === "killed" || isolated.kind === "unrun") await end();
+    else idle = setTimeout(() => void end(), idleMs).unref();
+    return stopping.aborted && isolated.kind === "killed" ? { kind: "unrun" } : isolated;
+  };
+
+  return {
+    run: (claim, handler, how) => {
+      const running = last.then(() => runNow(claim, handler, how));
+      last = running.catch(() => {});
+      return running;
+    },
+    stop: end,
+  };
+};
+
+const startChild = (process: ChildProcess, log: Log): Child => {
+  process.on("error", (error) => log.error({ err: error }, "no process for a suspect event"));
+  // Keeps what is said before it is asked for.
+  const messages = on(process, "message", { close: ["exit"] });
+  return {
+    process,
+    next: async (maxMs) => {
+      const inTime = new AbortController();
+      const late = delay(maxMs ?? longestMs, undefined, { signal: inTime.signal });
+      try {
+        const said = await Promise.race([messages.next(), late]);
+        return said && !said.done ? (said.value[0] as Message) : undefined;
+      } catch {
+        return undefined;
+      } finally {
+        inTime.abort();
+        await late.catch(() => {});
+      }
+    },
+  };
+};
+
+/** The longest time that a timer takes. */
+const longestMs = 2 ** 31 - 1;
+
+/** The child's side: runs what it is told to, one claim after the other, until its parent ends. */
+export const serveSuspects = (
+  handlers: readonly Handler[],
+  deps: Omit<ClaimDeps, "onHandler" | "transientMaxAgeMs">,
+): void => {
+  const byName = new Map(handlers.map((handler) => [handler.name, handler]));
+  const tell = (message: Message) => void process.send?.(message);
+  const serve = async (order: Order): Promise<void> => {
+    const claim = await readClaim(deps.sql, order);
+    const handler = claim && byName.get(claim.handler);
+    const { transientMaxAgeMs } = order;
+    const onHandler = (kind: "started" | "returned") => tell({ kind });
+    const outcome: Outcome =
+      claim && handler
+        ? await runClaim(claim, handler, { ...deps, transientMaxAgeMs, onHandler })
+        : { kind: "gone" };
+    tell({ kind: "ended", outcome });
+  };
+  process.on("disconnect", () => process.exit(0));
+  process.on("message", (order: Order) => void serve(order));
+  tell({ kind: "ready" });
+};
+
+/** Processes of its own that an event may end, and workers it may have ended beside others. */
+const killedMax = 2;
+const lostMax = 10;
+
+/** Runs a claim of one suspect event, and stores what its process cannot store any more. */
+export const runSuspect = async (
+  { claim, row, handler }: Readonly<{ claim: Claim; row: ParkedRow; handler: Handler }>,
+  { isolation, ...deps }: ClaimDeps & Readonly<{ isolation: Isolation }>,
+): Promise<Outcome> => {
+  const { log, random, transientMaxAgeMs, stopping } = deps;
+  if (row.lost >= lostMax) return giveUp({ claim, row, handler }, deps);
+  const how = { inFresh: row.killed > 0, transientMaxAgeMs, stopping };
+  const end = await isolation.run(claim, handler, how);
+  if (end.kind === "unrun") {
+    const delayMs = backoffMs(1, handler.retry, random);
+    const postponed = { row, counted: false, delayMs, failure: unrun };
+    await store(deps, (tx) =>
+      stopping.aborted ? split(tx, claim) : postpone(tx, claim, postponed),
+    );
+    return { kind: "failed", failure: unrun };
+  }
+  if (end.kind !== "killed") return end;
+  log.error({ handler: handler.name, eventId: row.eventId }, "an event has ended its process");
+  if (row.killed + 1 >= killedMax) return giveUp({ claim, row, handler }, deps);
+  await store(deps, (tx) => countKill(tx, claim, row));
+  return { kind: "failed", failure: killed };
+};
+
+const unrun = {
+  kind: "transient",
+  code: "PROCESS_MISSING",
+  message: "No process to run it in",
+} as const;
+const killed = { kind: "retryable", code: "PROCESS_KILLED", message: "Its process ended" } as const;
+
+const giveUp = (
+  giving: Readonly<{ claim: Claim; row: ParkedRow; handler: Handler }>,
+  deps: ClaimDeps,
+): Promise<Outcome> => {
+  const failure = {
+    ...killed,
+    kind: "fatal",
+    message: "It ends the process that runs it",
+  } as const;
+  return bury(giving, { failure, error: undefined }, deps);
+};

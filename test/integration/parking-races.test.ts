@@ -1,0 +1,135 @@
+/** Parked events that several hands reach for at once. On real Postgres. */
+
+import { describe, expect, test } from "bun:test";
+import { setTimeout as delay } from "node:timers/promises";
+import type { KafkaRecord } from "@outrider/event";
+import { sql as query } from "drizzle-orm";
+import { createDelivery } from "../../packages/inbox/src/delivery.ts";
+import { finish } from "../../packages/inbox/src/parking/outcome.ts";
+import { claimDue } from "../../packages/inbox/src/parking/queue.ts";
+import { createWork } from "../../packages/inbox/src/work.ts";
+import {
+  useParkingScene,
+  topic,
+  name,
+  db,
+  sql,
+  deps,
+  handlerOf,
+  recordsOf,
+  feed,
+  resolved,
+  startRunning,
+  ofKey,
+  countOf,
+  states,
+  emptied,
+  boom,
+} from "../support/parking-scene.ts";
+
+useParkingScene();
+
+describe("races", () => {
+  const claim = async (claimMs = 60_000) => {
+    const claims = await sql.begin((tx) => claimDue(tx, [name], { claimMs, headsMax: 10 }));
+    const [one] = claims;
+    if (!one) throw new Error("nothing was due");
+    return one;
+  };
+  const parked = async (text: string): Promise<readonly KafkaRecord[]> => {
+    const records = recordsOf(text);
+    await resolved(
+      feed(
+        handlerOf(() => boom),
+        records,
+      ),
+    );
+    await delay(5);
+    return records;
+  };
+
+  test("parking an event that a new owner has handled does nothing", async () => {
+    const [record] = recordsOf("a1") as [KafkaRecord];
+    const delivery = createDelivery(record);
+    await resolved(
+      feed(
+        handlerOf(() => undefined),
+        [record],
+      ),
+    );
+    await createWork(deps()).putAway(
+      handlerOf(() => undefined),
+      delivery,
+      boom,
+    );
+    expect([await countOf("parked"), await states()]).toEqual([0, { handled: 1 }]);
+  });
+
+  test("a claim that ran out finishes nothing", async () => {
+    await parked("a1 a2");
+    const late = await claim(1);
+    await delay(10);
+    const next = await claim();
+    expect(await sql.begin((tx) => finish(tx, late))).toBe(false);
+    expect(next.rows.map((row) => [row.record.offset, row.lost])).toEqual([[0, 1]]);
+    expect(await sql.begin((tx) => finish(tx, next))).toBe(true);
+    const last = await claim();
+    expect(last.rows.map((row) => [row.record.offset, row.lost])).toEqual([[1, 0]]);
+    expect(await sql.begin((tx) => finish(tx, last))).toBe(true);
+    expect(await countOf("parked_heads")).toBe(0);
+  });
+
+  test("a head is claimed once, however many want it", async () => {
+    await parked("a1 b1 c1");
+    const many = await Promise.all(
+      Array.from({ length: 6 }, () =>
+        sql.begin((tx) => claimDue(tx, [name], { claimMs: 60_000, headsMax: 10 })),
+      ),
+    );
+    expect(many.flat()).toHaveLength(3);
+  });
+
+  test("an event that joins the queue while its last one leaves is not stranded", async () => {
+    await parked("a1");
+    const last = await claim();
+    const gate = Promise.withResolvers<void>();
+    const held = Promise.withResolvers<void>();
+    const joining = db.transaction(async (tx) => {
+      await tx.execute(query`
+        insert into outrider.inbox (handler, event_id, state, topic, partition, "offset")
+        values (${name}, '00000000-0000-4000-8000-000000000001', 'parked', ${topic}, 0, 1)`);
+      await tx.execute(query`select id from outrider.parked_heads for share`);
+      await tx.execute(query`
+        insert into outrider.parked
+          (head, handler, event_id, partition, "offset", timestamp_ms, headers)
+        select id, handler, '00000000-0000-4000-8000-000000000001', 0, 1, 0, '[]'
+        from outrider.parked_heads`);
+      held.resolve();
+      await gate.promise;
+    });
+    await held.promise;
+    const finishing = sql.begin((tx) => finish(tx, last));
+    await delay(50);
+    gate.resolve();
+    await joining;
+    expect(await finishing).toBe(true);
+    expect([await countOf("parked_heads"), await countOf("parked")]).toEqual([1, 1]);
+    expect((await claim()).rows).toHaveLength(1);
+  });
+
+  test("a hot key is drained in batches", async () => {
+    const texts = Array.from({ length: 400 }, (_, n) => `a${n + 1}`).join(" ");
+    let isBroken = true;
+    const handler = handlerOf(({ data }) => isBroken && data.n === 1 && boom);
+    await resolved(feed(handler, recordsOf(texts)));
+    expect(await countOf("parked")).toBe(400);
+    isBroken = false;
+    startRunning(handler);
+    await emptied("parked_heads");
+    const numbers = await ofKey("a");
+    expect(numbers).toEqual(Array.from({ length: 400 }, (_, n) => n + 1));
+    const [row] = await sql`
+      select count(distinct xmin::text)::int as transactions from effects`;
+    expect(row?.transactions).toBeLessThan(10);
+  });
+});

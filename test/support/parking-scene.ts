@@ -1,0 +1,151 @@
+/** Handlers that fail on purpose, on a Postgres database of their own. */
+
+import { afterAll, afterEach, beforeAll, beforeEach } from "bun:test";
+import type { KafkaRecord } from "@outrider/event";
+import { defineHandler } from "@outrider/inbox";
+import type { Handler } from "@outrider/inbox";
+import { createOutbox } from "@outrider/outbox";
+import { connect, connectDatabase } from "@outrider/postgres";
+import type { Database, Sql } from "@outrider/postgres";
+import { sql as query } from "drizzle-orm";
+import { startRunner } from "../../packages/inbox/src/parking/runner.ts";
+import type { Runner, RunnerDeps, RunnerLimits } from "../../packages/inbox/src/parking/runner.ts";
+import { createPartition } from "../../packages/inbox/src/partition.ts";
+import type { Partition } from "../../packages/inbox/src/partition.ts";
+import { createWork } from "../../packages/inbox/src/work.ts";
+import { countedOn, recordAt } from "./counted.ts";
+import type { Counted } from "./counted.ts";
+import { createTestDatabase } from "./database.ts";
+import type { TestDatabase } from "./database.ts";
+import { inProcess } from "./in-process.ts";
+import { silentLog } from "./silent-log.ts";
+import { until } from "./until.ts";
+
+export const topic = "counted";
+const { catalogue, definition, count } = countedOn(topic);
+export const outbox = createOutbox(catalogue);
+export const name = "test.handler";
+
+let database: TestDatabase;
+export let db: Database;
+export let sql: Sql;
+let runners: Runner[];
+let partitions: Partition[];
+
+/** To be called once by the file that uses it. */
+export const useParkingScene = (): void => {
+  beforeAll(async () => {
+    database = await createTestDatabase();
+    db = connectDatabase({ url: database.url, name: "parking-test", poolMax: 10 });
+    sql = connect({ url: database.url, name: "parking-test-platform", poolMax: 8 });
+    await sql`
+    create table effects (
+      position bigint generated always as identity, key text, n int, unique (key, n)
+    )`;
+  });
+
+  afterAll(async () => {
+    await db?.$client.end({ timeout: 1 });
+    await sql?.end({ timeout: 1 });
+    await database?.drop();
+  });
+
+  beforeEach(() => {
+    runners = [];
+    partitions = [];
+  });
+
+  afterEach(async () => {
+    await Promise.all([
+      ...runners.map((runner) => runner.stop(100)),
+      ...partitions.map((partition) => partition.drain(100)),
+    ]);
+    await sql`
+    truncate outrider.inbox, outrider.parked, outrider.parked_heads, outrider.dead_letters,
+      effects`;
+  });
+};
+
+export const deps = () => ({
+  sql,
+  transact: ((work) => outbox.transact(db, work)) as Parameters<typeof createWork>[0]["transact"],
+  log: silentLog,
+  random: () => 0,
+});
+
+/** Its effect can be there once only; `fails` decides by key, number and attempt. */
+export const handlerOf = (
+  fails: (event: Counted, attempt: number) => unknown,
+  more: Partial<Parameters<typeof defineHandler>[0]> = {},
+): Handler =>
+  defineHandler({
+    retry: { attemptsMax: 5, baseMs: 1, capMs: 1 },
+    ...more,
+    name,
+    on: [definition],
+    run: async (event, { tx, attempt }) => {
+      const { key, n } = event.data;
+      await tx.execute(query`insert into effects (key, n) values (${key}, ${n})`);
+      const error = fails(event as Counted, attempt);
+      if (error) throw error;
+    },
+  });
+
+/** One partition's worth of events: `a1 b1 a2`. */
+export const recordsOf = (text: string): KafkaRecord[] =>
+  text
+    .split(" ")
+    .map((word, offset) =>
+      recordAt(count(word.slice(0, 1), Number(word.slice(1))), { topic, offset }),
+    );
+
+export const feed = (handler: Handler, records: readonly KafkaRecord[]): Partition => {
+  const partition = createPartition({ topic, partition: 0, offset: 0 }, [handler], {
+    ...deps(),
+    work: createWork(deps()),
+    retry: { baseMs: 1, capMs: 5 },
+    onResolved: () => {},
+  });
+  partitions.push(partition);
+  partition.admit(records);
+  return partition;
+};
+
+export const resolved = (partition: Partition) =>
+  until(() => partition.unresolved() === 0, { what: "an outcome for every record" });
+
+export const startRunning = (
+  handler: Handler,
+  { isolation, sql: own, ...limits }: Partial<RunnerLimits & RunnerDeps> = {},
+): Runner => {
+  const defaults = {
+    parkedPollMs: 5,
+    freshPollMs: 5,
+    parkedKeysMax: 4,
+    claimMs: 5000,
+    transientMaxAgeMs: 60_000,
+  };
+  const all = { ...deps(), isolation: isolation ?? inProcess(deps()), sql: own ?? sql };
+  const runner = startRunner([handler], all, { ...defaults, ...limits });
+  runners.push(runner);
+  return runner;
+};
+
+export const effects = async (): Promise<string> =>
+  (await sql`select key || n as name from effects order by position`)
+    .map((row) => row.name)
+    .join(" ");
+export const ofKey = async (key: string): Promise<number[]> =>
+  (await sql`select n from effects where key = ${key} order by position`).map((row) => row.n);
+export const countOf = async (table: string): Promise<number> =>
+  (await sql.unsafe(`select count(*)::int as count from outrider.${table}`))[0]?.count;
+export const states = async (): Promise<Record<string, number>> =>
+  Object.fromEntries(
+    (await sql`select state, count(*)::int as count from outrider.inbox group by state`).map(
+      (row) => [row.state, row.count],
+    ),
+  );
+export const emptied = (table: string) =>
+  until(async () => (await countOf(table)) === 0, { what: `an empty ${table}` });
+
+export const boom = new Error("not now");
