@@ -1,14 +1,15 @@
 import { afterAll, beforeEach, describe, expect, test } from "bun:test";
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import type { AddressInfo, Server } from "node:net";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { isFault } from "@outrider/event";
 import { choosePort, describeHost, silentReport, startRedis, startStack } from "@outrider/stack";
-import type { Child, EmbeddedJob, Host, StackSettings } from "@outrider/stack";
+import type { Child, EmbeddedJob, Host, StackOptions, StackSettings } from "@outrider/stack";
 import { RedisClient } from "bun";
-import { testEnvironment, testKafka } from "../support/environment.ts";
+import { waitForRedis } from "../../packages/stack/src/redis-ready.ts";
+import { testEnvironment, testKafka, testRedisUrl } from "../support/environment.ts";
 
 const real = describeHost(testEnvironment());
 const folders: string[] = [];
@@ -28,16 +29,20 @@ afterAll(async () => {
   for (const path of folders) rmSync(path, { recursive: true, force: true });
 });
 
-/** A machine where the first `valkey-server` and `redis-server` on PATH say this. */
-const hostThatHas = (version: string): Host => {
-  for (const name of ["valkey-server", "redis-server"]) {
+/** This machine, with these stand-ins first on its PATH. */
+const hostWith = (programs: Readonly<Record<string, string>>): Host => {
+  for (const [name, script] of Object.entries(programs)) {
     const path = join(folder, "bin", name);
-    writeFileSync(path, `#!/bin/sh\necho "${version}"\n`);
+    writeFileSync(path, `#!/bin/sh\n${script}\n`);
     chmodSync(path, 0o755);
   }
   const PATH = [join(folder, "bin"), real.env.PATH].join(delimiter);
   return { ...real, env: { ...real.env, PATH } };
 };
+
+/** A machine whose Valkey and Redis say this is their version. */
+const hostThatHas = (version: string): Host =>
+  hostWith({ "valkey-server": `echo "${version}"`, "redis-server": `echo "${version}"` });
 
 const jobOn = (host: Host): EmbeddedJob => ({
   host,
@@ -56,7 +61,7 @@ const withClient = async <T>(url: string, use: (client: RedisClient) => Promise<
 };
 
 /** Only Redis has to be found: the others are those of the tests. */
-const startWith = (settings: StackSettings) =>
+const startWith = (settings: StackSettings, more: Partial<StackOptions> = {}) =>
   startStack({
     root: folder,
     host: real,
@@ -67,6 +72,7 @@ const startWith = (settings: StackSettings) =>
       kafka: testKafka(),
       ...settings,
     },
+    ...more,
   });
 
 const caught = (work: Promise<unknown>) => work.catch((error: unknown) => error);
@@ -143,7 +149,7 @@ test("a Redis on PATH that is new enough comes before that of the jars", async (
 });
 
 describe("a stack", () => {
-  test("whose preferred port for Redis is taken takes another, and throws its data away", async () => {
+  test("whose port for Redis is taken takes another, and throws its data away", async () => {
     const taken = await listen("");
     const stack = await startWith({ ports: { redis: taken } });
     const { url, pid } = stack.services.redis;
@@ -156,6 +162,30 @@ describe("a stack", () => {
     expect(await Array.fromAsync(new Bun.Glob("**/*.aof").scan(stack.stateDir))).toEqual([]);
   }, 120_000);
 });
+
+test("where Docker runs, Redis is had from compose.yaml", async () => {
+  const [log, proxied] = [join(folder, "docker.log"), join(folder, "proxy")];
+  const proxy = join(import.meta.dirname, "../support/tcp-proxy.ts");
+  const up = `${process.execPath} ${proxy} "$OUTRIDER_REDIS_PORT" ${new URL(testRedisUrl()).host}`;
+  const docker = `case "$1" in info) echo v28.0.0; exit 0;; esac
+[ "$2" = version ] && { echo v2; exit 0; }
+echo "$OUTRIDER_REDIS_PORT $*" >> ${log}
+case "$*" in *" up "*) ${up} > ${proxied} 2>&1 &;; esac`;
+  const host = hostWith({ docker });
+  const stack = await startWith({ ports: { redis: 0 } }, { host, tier: "docker" });
+  try {
+    const { url, pid } = stack.services.redis;
+    expect(pid).toBeUndefined();
+    expect(await withClient(url, (client) => client.ping())).toBe("PONG");
+    await stack.stop();
+    const [started, stopped] = readFileSync(log, "utf8").trim().split("\n");
+    expect(started).toStartWith(`${new URL(url).port} compose -f `);
+    expect(started).toEndWith(" up -d redis");
+    expect(stopped).toMatch(/ stop -t \d+ redis$/);
+  } finally {
+    process.kill(Number(readFileSync(proxied, "utf8")));
+  }
+}, 60_000);
 
 describe("a given REDIS_URL", () => {
   const given = async (redisUrl: string) => caught(startWith({ redisUrl }));
@@ -176,10 +206,11 @@ describe("a given REDIS_URL", () => {
   });
 
   test("at which nobody answers says so at the deadline, and why", async () => {
-    const error = await given(`redis://127.0.0.1:${await choosePort([0])}`);
+    const url = `redis://127.0.0.1:${await choosePort([0])}`;
+    const error = await caught(waitForRedis(url, { timeoutMs: 100 }));
     expect(isFault(error, "timeout")).toBe(true);
     expect(String(error)).toMatch(/for Redis to answer, in vain\. The last try: .+/);
-  }, 60_000);
+  });
 
   test("is used with its password, and told apart from a wrong one", async () => {
     const redis = await startRedis(jobOn(real), await choosePort([0]));

@@ -4,7 +4,7 @@ import type { JavaParts } from "./java-parts.ts";
 import { silentReport } from "./report.ts";
 import type { ToolNeed } from "./tools.ts";
 
-test("services that start side by side get Java and the jars once, or the same failure", async () => {
+test("services that start side by side get the jars once, or the same failure", async () => {
   let asked = 0;
   const need = { purpose: "fly" } as ToolNeed;
   const step = silentReport.step("kafka");

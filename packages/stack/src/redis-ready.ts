@@ -80,8 +80,10 @@ export const judge = (answers: readonly string[]): "ready" | undefined => {
   return undefined;
 };
 
-const encode = (command: readonly string[]): string =>
-  `*${command.length}\r\n${command.map((word) => `$${Buffer.byteLength(word)}\r\n${word}\r\n`).join("")}`;
+const encode = (command: readonly string[]): string => {
+  const words = command.map((word) => `$${Buffer.byteLength(word)}\r\n${word}\r\n`);
+  return `*${command.length}\r\n${words.join("")}`;
+};
 
 const open = (url: URL) => {
   const host = url.hostname.replace(/^\[|\]$/g, "");
