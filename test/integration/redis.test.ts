@@ -152,13 +152,15 @@ describe("a stack", () => {
   test("whose port for Redis is taken takes another, and throws its data away", async () => {
     const taken = await listen("");
     const stack = await startWith({ ports: { redis: taken } });
-    const { url, pid } = stack.services.redis;
-    expect(url).not.toContain(`:${taken}`);
-    expect(await withClient(url, (client) => client.ping())).toBe("PONG");
-
-    process.kill(pid ?? 0, "SIGKILL");
-    expect(await stack.died).toBe("redis");
-    await stack.discard();
+    try {
+      const { url, pid } = stack.services.redis;
+      expect(url).not.toContain(`:${taken}`);
+      expect(await withClient(url, (client) => client.ping())).toBe("PONG");
+      process.kill(pid ?? 0, "SIGKILL");
+      expect(await stack.died).toBe("redis");
+    } finally {
+      await stack.discard();
+    }
     expect(await Array.fromAsync(new Bun.Glob("**/*.aof").scan(stack.stateDir))).toEqual([]);
   }, 120_000);
 });
