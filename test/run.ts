@@ -37,7 +37,8 @@ type Parts = Readonly<{ stack: Stack; node: NodeBinary; folder: string }>;
 
 const startServices = async (): Promise<Parts> => {
   const folder = mkdtempSync(join(tmpdir(), "outrider-test-"));
-  const { DATABASE_URL: databaseUrl, KAFKA_BOOTSTRAP_SERVERS: bootstrapServers } = process.env;
+  const { DATABASE_URL: databaseUrl, REDIS_URL: redisUrl } = process.env;
+  const bootstrapServers = process.env.KAFKA_BOOTSTRAP_SERVERS;
   const parts = await startStackWithNode({
     root: folder,
     host,
@@ -45,9 +46,10 @@ const startServices = async (): Promise<Parts> => {
     signal: stopping.signal,
     importer: join(root, "packages/kafka/package.json"),
     settings: {
-      ports: { postgres: 0, kafka: 0 },
+      ports: { postgres: 0, kafka: 0, redis: 0 },
       ...(databaseUrl && { databaseUrl }),
       ...(bootstrapServers && { kafka: { bootstrapServers } }),
+      ...(redisUrl && { redisUrl }),
     },
   });
   return { ...parts, folder };
@@ -148,6 +150,7 @@ const runAll = async ({ stack, node }: Parts): Promise<number> => {
   const env = {
     DATABASE_URL: stack.services.postgres.url,
     KAFKA_BOOTSTRAP_SERVERS: stack.services.kafka.url,
+    REDIS_URL: stack.services.redis.url,
   };
   const isWhole = chosen.length === 0;
   const onNode = isWhole

@@ -23,10 +23,15 @@ const read = (path: string) =>
 describe("settings of the command", () => {
   test("are all optional, and a Kafka needs its address", () => {
     expect(loadSettings(cliSettings, { env: {} })).toEqual({});
-    const { kafka, outrider } = loadSettings(cliSettings, {
-      env: { KAFKA_BOOTSTRAP_SERVERS: "a:1", OUTRIDER_STACK: "docker" },
+    const { kafka, redisUrl, outrider } = loadSettings(cliSettings, {
+      env: {
+        KAFKA_BOOTSTRAP_SERVERS: "a:1",
+        REDIS_URL: "redis://localhost",
+        OUTRIDER_STACK: "docker",
+      },
     });
     expect(kafka).toEqual({ bootstrapServers: "a:1" });
+    expect(redisUrl).toBe("redis://localhost");
     expect(outrider?.stack).toBe("docker");
   });
 

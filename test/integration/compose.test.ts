@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
+import { redisSettings } from "../../packages/stack/src/redis.ts";
 
 type Compose = Readonly<{
   services: Readonly<
@@ -9,7 +10,7 @@ type Compose = Readonly<{
         image: string;
         ports: readonly string[];
         healthcheck: Readonly<{ test: readonly string[] }>;
-        environment: Readonly<Record<string, unknown>>;
+        environment?: Readonly<Record<string, unknown>>;
         command?: readonly string[];
       }>
     >
@@ -26,6 +27,7 @@ describe("compose.yaml", () => {
     expect(ports).toEqual([
       "127.0.0.1:${OUTRIDER_POSTGRES_PORT:-54320}:5432",
       "127.0.0.1:${OUTRIDER_KAFKA_PORT:-9092}:9092",
+      "127.0.0.1:${OUTRIDER_REDIS_PORT:-63790}:6379",
     ]);
   });
 
@@ -43,6 +45,12 @@ describe("compose.yaml", () => {
 
   test("decodes logically and creates no topics by itself, as the embedded services", () => {
     expect(compose.services.postgres?.command).toContain("wal_level=logical");
-    expect(compose.services.kafka?.environment.KAFKA_AUTO_CREATE_TOPICS_ENABLE).toBe("false");
+    expect(compose.services.kafka?.environment?.KAFKA_AUTO_CREATE_TOPICS_ENABLE).toBe("false");
+  });
+
+  test("keeps what Redis holds as the embedded one does, and pins its version", () => {
+    const { command = [], image } = compose.services.redis ?? {};
+    expect(command.slice(-redisSettings.length)).toEqual([...redisSettings]);
+    expect(image).toMatch(/^valkey\/valkey:\d+\.\d+$/);
   });
 });

@@ -59,10 +59,10 @@ describe("outrider dev", () => {
     if (typeof first === "number") throw new Error(`dev has ended:\n${context.said.join("\n")}`);
 
     // Only what it started has a pid, and all of it was started here.
-    expect(Object.keys(first.services).toSorted()).toEqual(["kafka", "postgres"]);
+    expect(Object.keys(first.services).toSorted()).toEqual(["kafka", "postgres", "redis"]);
     expect(Object.keys(first.apps).toSorted()).toEqual(["relay", "shop", "shop-worker"]);
     const processes = [...Object.values(first.services), ...Object.values(first.apps)];
-    expect(processes.map(({ pid }) => typeof pid)).toEqual(Array(5).fill("number"));
+    expect(processes.map(({ pid }) => typeof pid)).toEqual(Array(6).fill("number"));
     for (const app of Object.values(first.apps)) expect(await isReady(app)).toBe(true);
 
     const shop = first.apps.shop?.url ?? "";
@@ -94,7 +94,7 @@ describe("outrider dev", () => {
     expect(context.said.join("\n")).toContain("relay was killed by a signal");
 
     const ids = recorded(context);
-    expect(ids.filter(isAlive)).toHaveLength(5);
+    expect(ids.filter(isAlive)).toHaveLength(6);
     const stopStartedMs = performance.now();
     context.abort("enough");
     expect(await running).toBe(0);
@@ -118,8 +118,8 @@ describe("outrider dev", () => {
   test("told to stop while its apps start leaves nothing behind", async () => {
     const context = newContext();
     const running = startDev(context);
-    // Two services and the first app: the start is half done.
-    const appStarts = () => recorded(context).length > 2;
+    // Three services and the first app: the start is half done.
+    const appStarts = () => recorded(context).length > 3;
     await until(appStarts, { what: "an app to start", timeoutMs: 90_000 });
     const ids = recorded(context);
     context.abort("enough");

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { isFault } from "@outrider/event";
 import { describeHost, ensureAddon, findCommand, silentReport, startStack } from "@outrider/stack";
 import type { Host, Report, StackOptions } from "@outrider/stack";
-import { testEnvironment, testKafka } from "../support/environment.ts";
+import { testEnvironment, testKafka, testRedisUrl } from "../support/environment.ts";
 import { until } from "../support/until.ts";
 
 /**
@@ -55,16 +55,20 @@ const hostWith = (more: Partial<Host> = {}): Host => ({
   ...more,
 });
 
-const given = () => ({ databaseUrl: testEnvironment().DATABASE_URL ?? "", kafka: testKafka() });
+const given = () => ({
+  databaseUrl: testEnvironment().DATABASE_URL ?? "",
+  kafka: testKafka(),
+  redisUrl: testRedisUrl(),
+});
 
-/** Only Kafka has to be found: Postgres is that of the tests. */
+/** Only Kafka has to be found: the others are those of the tests. */
 const startKafka = (host: Host, more: Partial<StackOptions> = {}) =>
   startStack({
     root: folder,
     host,
     report,
     tier: "embedded",
-    settings: { databaseUrl: given().databaseUrl, ports: { kafka: 0 } },
+    settings: { ...given(), kafka: undefined, ports: { kafka: 0 } },
     ...more,
   });
 

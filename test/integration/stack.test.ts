@@ -31,7 +31,7 @@ const start = (more: Partial<StackOptions> = {}) =>
     host,
     report,
     tier: "embedded",
-    settings: { ports: { postgres: 0, kafka: 0, kafkaController: 0 } },
+    settings: { ports: { postgres: 0, kafka: 0, kafkaController: 0, redis: 0 } },
     ...more,
   });
 
@@ -89,7 +89,9 @@ describe("an embedded stack", () => {
     const clusterId = (await describeCluster(first.kafka)).id;
     const pids = recorded();
     expect(pids.map(({ pid }) => pid).sort()).toEqual(
-      [first.services.postgres.pid ?? 0, first.services.kafka.pid ?? 0].sort(),
+      Object.values(first.services)
+        .map(({ pid }) => pid ?? 0)
+        .sort(),
     );
     const stopStartedMs = performance.now();
     await first.stop();
@@ -165,7 +167,7 @@ describe("an embedded stack", () => {
     const reader = child.stdout.getReader();
     await reader.read();
     const left = recorded();
-    expect(left).toHaveLength(2);
+    expect(left).toHaveLength(3);
     child.kill("SIGKILL");
     await child.exited;
     expect(left.every(isAlive)).toBe(true);
@@ -195,9 +197,14 @@ describe("an embedded stack", () => {
     root = newRoot();
     said = [];
     try {
-      const settings = { databaseUrl: services.postgres.url, kafka };
+      const settings = {
+        databaseUrl: services.postgres.url,
+        kafka,
+        redisUrl: services.redis.url,
+      };
       const guest = await start({ settings });
       expect(guest.services.postgres).toEqual({ url: services.postgres.url });
+      expect(guest.services.redis).toEqual({ url: services.redis.url });
       expect(said.join("\n")).not.toContain(new URL(services.postgres.url).password);
       await guest.stop();
       await ask(services.postgres.url, "select 1");

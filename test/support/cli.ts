@@ -20,6 +20,7 @@ export const createTestContext = (more: Partial<Context> = {}): TestContext => {
       ...testEnvironment(),
       DATABASE_URL: undefined,
       KAFKA_BOOTSTRAP_SERVERS: undefined,
+      REDIS_URL: undefined,
     }),
     settings: { outrider: { stack: "embedded" } },
     bun: process.execPath,

@@ -13,5 +13,12 @@ export const testKafka = (): KafkaConnection => {
   return { bootstrapServers };
 };
 
+/** Throws one sentence when REDIS_URL is missing. */
+export const testRedisUrl = (): string => {
+  const url = process.env.REDIS_URL;
+  if (!url) throw new Error("REDIS_URL must name a Redis for tests; `bun run test` starts one");
+  return url;
+};
+
 /** The environment that a test's child process starts from. */
 export const testEnvironment = (): Readonly<Record<string, string | undefined>> => process.env;

@@ -7,6 +7,6 @@ await startStack({
   host: describeHost(process.env),
   report: silentReport,
   tier: "embedded",
-  settings: { ports: { postgres: 0, kafka: 0, kafkaController: 0 } },
+  settings: { ports: { postgres: 0, kafka: 0, kafkaController: 0, redis: 0 } },
 });
 process.stdout.write("started\n");

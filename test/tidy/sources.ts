@@ -7,13 +7,15 @@ export const root = join(import.meta.dirname, "../..");
 
 export type Source = Readonly<{ path: string; text: string }>;
 
-const skippedFolders = new Set(["node_modules", ".git", ".outrider", "coverage"]);
+/** In a worktree .git is a file that says where the repository is. */
+const skipped = new Set(["node_modules", ".git", ".outrider", "coverage"]);
 const binary = /\.(png|ico|woff2?)$/;
 
 const pathsBelow = (folder: string): string[] =>
   readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
+    if (skipped.has(entry.name)) return [];
     const path = join(folder, entry.name);
-    if (entry.isDirectory()) return skippedFolders.has(entry.name) ? [] : pathsBelow(path);
+    if (entry.isDirectory()) return pathsBelow(path);
     return entry.isFile() && !binary.test(entry.name) ? [path] : [];
   });
 

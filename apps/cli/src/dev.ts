@@ -52,7 +52,11 @@ export const dev = async (
 const stackOptions = ({ root, stateRoot, settings }: Context) => ({
   root: stateRoot,
   importer: join(root, kafkaClientImporter),
-  settings: { databaseUrl: settings.databaseUrl, kafka: settings.kafka },
+  settings: {
+    databaseUrl: settings.databaseUrl,
+    kafka: settings.kafka,
+    redisUrl: settings.redisUrl,
+  },
   tier: settings.outrider?.stack,
 });
 
@@ -113,6 +117,7 @@ const appEnv = ({ host, settings }: Context, { services }: Stack, port: number) 
   ...host.env,
   ...(!settings.databaseUrl && { DATABASE_URL: services.postgres.url }),
   ...(!settings.kafka && { KAFKA_BOOTSTRAP_SERVERS: services.kafka.url }),
+  ...(!settings.redisUrl && { REDIS_URL: services.redis.url }),
   PORT: String(port),
 });
 

@@ -9,6 +9,8 @@ export const cliSettings = v.object({
   databaseUrl: v.optional(setting.databaseUrl),
   /** KAFKA_BOOTSTRAP_SERVERS, KAFKA_SASL_*, KAFKA_TLS_*: use this Kafka. */
   kafka: v.optional(setting.kafka),
+  /** REDIS_URL: use this Redis. */
+  redisUrl: v.optional(setting.redisUrl),
   outrider: v.optional(
     v.object({
       /** OUTRIDER_STACK: where the services that are not given come from. */

@@ -32,6 +32,19 @@ const postgresUrl = v.pipe(
   secret,
 );
 
+/** As IANA registers it: a path is the number of a database. */
+const redisUrl = v.pipe(
+  v.string(),
+  v.check(
+    (url) => URL.canParse(url) && isRedis(new URL(url)),
+    "must be like redis://user:password@host:6379/0, or rediss:// for TLS",
+  ),
+  secret,
+);
+
+const isRedis = ({ protocol, hostname, pathname }: URL): boolean =>
+  /^rediss?:$/.test(protocol) && hostname !== "" && /^(\/\d*)?$/.test(pathname);
+
 const mechanisms = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] as const;
 
 const kafka = v.strictObject({
@@ -62,6 +75,8 @@ export const setting = {
   databaseUrl: postgresUrl,
   /** KAFKA_BOOTSTRAP_SERVERS, KAFKA_SASL_*, KAFKA_TLS and KAFKA_TLS_*: a `KafkaConnection`. */
   kafka,
+  /** REDIS_URL */
+  redisUrl,
   /** PORT; 0 takes a free one. */
   port: (ifUnset: number) => v.optional(integer(0, 65_535), ifUnset),
   /** HOST; loopback unless it is said otherwise. */

@@ -133,6 +133,44 @@ describe("loadSettings", () => {
   });
 });
 
+describe("setting.redisUrl", () => {
+  const redis = v.strictObject({ redisUrl: setting.redisUrl });
+  const load = (url: string) => loadSettings(redis, { env: { REDIS_URL: url } });
+
+  for (const url of [
+    "redis://localhost",
+    "redis://127.0.0.1:6379",
+    "redis://[::1]:6379/",
+    "redis://:s3cret@cache:6379/3",
+    "rediss://app:s3cret@cache.example:6380",
+  ]) {
+    test(`takes ${url}`, () => {
+      expect(load(url)).toEqual({ redisUrl: url });
+    });
+  }
+
+  for (const url of [
+    "localhost:6379",
+    "http://:s3cret@cache",
+    "redis://",
+    "redis://:s3cret@cache/jobs",
+    "redis:s3cret",
+    "s3cret",
+  ]) {
+    test(`refuses ${url}, and says what one looks like`, () => {
+      const message = messageOf(() => load(url));
+      expect(message).toContain("REDIS_URL: must be like redis://user:password@host:6379/0");
+      expect(message).not.toContain("s3cret");
+    });
+  }
+
+  test("is shown without its password, with or without a user's name", () => {
+    const shown = (url: string) => describeSettings(redis, load(url)).REDIS_URL;
+    expect(shown("redis://:s3cret@cache:6379/3")).toBe("redis://cache:6379/3");
+    expect(shown("rediss://app:s3cret@cache")).toBe("rediss://app:[hidden]@cache");
+  });
+});
+
 test("describeSettings hides secrets, and of a URL what is secret in it", () => {
   const env = {
     ...enough,

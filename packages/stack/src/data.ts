@@ -10,7 +10,7 @@ import { rootDataParent } from "./postgres-owner.ts";
 export const removeData = async (
   job: Readonly<{ stateDir: string; host: Host; compose?: Compose | undefined }>,
 ): Promise<void> => {
-  const gone = ["postgres", "postgres.password", "kafka", "logs", "ports.json"];
+  const gone = ["postgres", "postgres.password", "kafka", "redis", "logs", "ports.json"];
   const paths = gone.map((name) => join(job.stateDir, name));
   if (job.host.isRoot) paths.push(rootDataParent(job.stateDir));
   for (const path of paths) await rm(path, { recursive: true, force: true });

@@ -22,7 +22,7 @@ export type Compose = Readonly<{
   remove(): Promise<void>;
 }>;
 
-export type DockerPorts = Readonly<{ postgres: number; kafka: number }>;
+export type DockerPorts = Readonly<{ postgres: number; kafka: number; redis: number }>;
 
 const composeFile = join(import.meta.dirname, "../../../compose.yaml");
 const askTimeoutMs = 2_000;
@@ -77,6 +77,7 @@ export const createCompose = (
       ...host.env,
       OUTRIDER_POSTGRES_PORT: ports && String(ports.postgres),
       OUTRIDER_KAFKA_PORT: ports && String(ports.kafka),
+      OUTRIDER_REDIS_PORT: ports && String(ports.redis),
     };
     const all = [...before, ...where, ...args];
     const { code, output } = await run(program, all, { env, timeoutMs, signal });

@@ -1,7 +1,7 @@
 /**
- * The jars of the embedded Kafka: what the pinned pom names, resolved by Maven with the user's own
- * settings and mirrors, checked against our own sums, and kept in the user's cache. The cache
- * folder appears only when it is complete and verified.
+ * The jars of the embedded Kafka and Redis: what the pinned pom names, resolved by one run of Maven
+ * with the user's own settings and mirrors, checked against our own sums, and kept in the user's
+ * cache. The cache folder appears only when it is complete and verified.
  * Throws Fault `checksum_mismatch`, `missing_tool` or `unavailable` (Maven could not resolve it).
  */
 
@@ -21,8 +21,10 @@ export const kafkaVersion = "4.3.1";
 export type KafkaJars = Readonly<{
   /** Cache folder of this exact set of jars; other things that depend on it may lie here, too. */
   dir: string;
-  /** Explicit and sorted, as a class-data archive needs it. */
+  /** Kafka's: explicit and sorted, as a class-data archive needs it. */
   classPath: string;
+  /** Holds a Redis server for each platform, and no class that anything here runs. */
+  redisJar: string;
 }>;
 
 const packageDir = join(import.meta.dirname, "..");
@@ -42,8 +44,20 @@ export const ensureKafkaJars = async (need: ToolNeed, step: Step): Promise<Kafka
       await publish(scratch, dir);
     });
   }
-  const names = [...sums.keys()].sort();
-  return { dir, classPath: names.map((name) => join(jars, name)).join(":") };
+  return { dir, ...sortOut(jars, [...sums.keys()]) };
+};
+
+/** Which of the jars in a folder are Kafka's, and which one is not. */
+export const sortOut = (
+  folder: string,
+  names: readonly string[],
+): Pick<KafkaJars, "classPath" | "redisJar"> => {
+  const isRedis = (name: string) => name.startsWith("embedded-redis-");
+  const kafka = names.filter((name) => !isRedis(name)).toSorted();
+  return {
+    classPath: kafka.map((name) => join(folder, name)).join(":"),
+    redisJar: join(folder, names.find(isRedis) ?? ""),
+  };
 };
 
 /** Whether the verified folder still has everything; its content was checked when it was made. */
@@ -79,9 +93,13 @@ const resolve = async (
   );
   if (code === 0) return;
   const why = output.split("\n").find((line) => line.includes("[ERROR]")) ?? "";
-  throw fault("unavailable", `Maven could not fetch Kafka: ${why.replace("[ERROR]", "").trim()}`, {
-    details: { output },
-  });
+  throw fault(
+    "unavailable",
+    `Maven could not fetch the jars: ${why.replace("[ERROR]", "").trim()}`,
+    {
+      details: { output },
+    },
+  );
 };
 
 /** The file name of a line that says what is being downloaded. */

@@ -11,10 +11,10 @@ import { join } from "node:path";
 import { fault } from "@outrider/event";
 import { startChild, tailOf } from "./child.ts";
 import type { Child } from "./child.ts";
-import { ensureJava } from "./java.ts";
 import type { Java } from "./java.ts";
+import { ensureJavaParts } from "./java-parts.ts";
 import { ensureArchive } from "./kafka-archive.ts";
-import { ensureKafkaJars, kafkaVersion } from "./kafka-jars.ts";
+import { kafkaVersion } from "./kafka-jars.ts";
 import type { KafkaJars } from "./kafka-jars.ts";
 import { waitForKafka } from "./kafka-ready.ts";
 import { run } from "./run.ts";
@@ -71,8 +71,7 @@ export const startKafka = async (
   const step = report.step("kafka");
   try {
     const need = { host, report, signal, purpose: "run the embedded Kafka" };
-    const java = await ensureJava(need);
-    const jars = await ensureKafkaJars(need, step);
+    const { java, jars } = await (job.ensureJavaParts ?? ensureJavaParts)(need, step);
     const archive = await ensureArchive(job, { java, jars }, step);
     const node = {
       java,

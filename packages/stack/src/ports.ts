@@ -5,7 +5,12 @@ import { join } from "node:path";
 import { readJson, writeJson } from "./json-file.ts";
 
 /** The documented default of each service; 0 means that any free port will do. */
-export const servicePorts = { postgres: 54_320, kafka: 9_092, kafkaController: 0 } as const;
+export const servicePorts = {
+  postgres: 54_320,
+  kafka: 9_092,
+  kafkaController: 0,
+  redis: 63_790,
+} as const;
 
 export type Ports<Name extends string> = Readonly<Record<Name, number>>;
 

@@ -2,9 +2,10 @@
 
 import type { Child } from "./child.ts";
 import type { Host } from "./host.ts";
+import type { EnsureJavaParts } from "./java-parts.ts";
 import type { Report } from "./report.ts";
 
-export type ServiceName = "postgres" | "kafka";
+export type ServiceName = "postgres" | "kafka" | "redis";
 
 export type RunningService = Readonly<{
   url: string;
@@ -26,4 +27,6 @@ export type EmbeddedJob = Readonly<{
   signal?: AbortSignal;
   /** Told of each process at once, so that none is forgotten. */
   onStart(child: Child): void;
+  /** In place of the usual way, for services that start side by side. */
+  ensureJavaParts?: EnsureJavaParts;
 }>;

@@ -13,15 +13,19 @@ import { removeData } from "./data.ts";
 import { createCompose, dockerDatabaseUrl, findCompose } from "./docker.ts";
 import type { Compose, DockerPorts } from "./docker.ts";
 import type { Host } from "./host.ts";
+import { ensureJavaParts, sharedOnce } from "./java-parts.ts";
+import type { EnsureJavaParts } from "./java-parts.ts";
 import { startKafka } from "./kafka.ts";
 import { waitForKafka } from "./kafka-ready.ts";
 import { choosePorts, servicePorts } from "./ports.ts";
 import type { Ports } from "./ports.ts";
 import { startPostgres } from "./postgres.ts";
 import { waitForPostgres } from "./postgres-ready.ts";
+import { startRedis } from "./redis.ts";
+import { waitForRedis } from "./redis-ready.ts";
 import type { Report } from "./report.ts";
 import { readyLine } from "./report.ts";
-import type { RunningService, ServiceName } from "./service.ts";
+import type { EmbeddedJob, RunningService, ServiceName } from "./service.ts";
 import { chooseSource } from "./source.ts";
 import type { Source, Tier } from "./source.ts";
 import { openState } from "./state.ts";
@@ -31,6 +35,7 @@ export type StackSettings = Readonly<{
   /** Given services are used as they are, and neither started nor stopped. */
   databaseUrl?: string;
   kafka?: KafkaConnection;
+  redisUrl?: string;
   /** Preferred ports in place of the defaults; 0 is any free one. */
   ports?: Partial<Ports<keyof typeof servicePorts>>;
 }>;
@@ -50,7 +55,7 @@ export type StackOptions = Readonly<{
 export type Service = Readonly<{ url: string; pid?: number }>;
 
 export type Stack = Readonly<{
-  services: Readonly<{ postgres: Service; kafka: Service }>;
+  services: Readonly<Record<ServiceName, Service>>;
   kafka: KafkaConnection;
   stateDir: string;
   /** Enters a process of the caller's into the ledger of what has to be gone before a restart. */
@@ -69,6 +74,7 @@ type Plan = Readonly<{
   sources: Readonly<Record<ServiceName, Source>>;
   compose: Compose | undefined;
   ports: Ports<keyof typeof servicePorts>;
+  javaParts: EnsureJavaParts;
   signal: AbortSignal;
 }>;
 
@@ -99,13 +105,19 @@ export const startStack = async (options: StackOptions): Promise<Stack> => {
         throw error;
       }
     };
-    const [postgres, kafka] = await allOrThrow([start("postgres"), start("kafka")]);
+    // Kafka before Redis: where both need the jars, the first one says how far they are.
+    const starts = { postgres: start("postgres"), kafka: start("kafka"), redis: start("redis") };
+    const { postgres, kafka, redis } = await allOrThrow(starts);
     return {
-      services: { postgres: present(postgres), kafka: present(kafka) },
+      services: { postgres: present(postgres), kafka: present(kafka), redis: present(redis) },
       kafka: options.settings.kafka ?? { bootstrapServers: kafka.url },
       stateDir: state.dir,
       track: state.track,
-      died: Promise.race([diedOf("postgres", postgres), diedOf("kafka", kafka)]),
+      died: Promise.race([
+        diedOf("postgres", postgres),
+        diedOf("kafka", kafka),
+        diedOf("redis", redis),
+      ]),
       stop,
       discard: async () => {
         await stop();
@@ -115,7 +127,7 @@ export const startStack = async (options: StackOptions): Promise<Stack> => {
   } catch (error) {
     await stop();
     options.signal?.throwIfAborted();
-    // The other one may have failed only because it was told to stop.
+    // The others may have failed only because they were told to stop.
     throw failed.signal.aborted ? failed.signal.reason : error;
   }
 };
@@ -126,16 +138,26 @@ const makePlan = async (
   signal: AbortSignal,
 ): Promise<Plan> => {
   const { host, settings, tier, root } = options;
-  const given = { postgres: settings.databaseUrl, kafka: settings.kafka };
-  const mayUseDocker = tier !== "embedded" && (!given.postgres || !given.kafka);
+  const given = {
+    postgres: settings.databaseUrl,
+    kafka: settings.kafka,
+    redis: settings.redisUrl,
+  };
+  const isAllGiven = Object.values(given).every((one) => one !== undefined);
+  const mayUseDocker = tier !== "embedded" && !isAllGiven;
   const command = mayUseDocker ? await findCompose(host) : undefined;
   const compose = command && createCompose(command, { host, root });
   const choose = (name: ServiceName) =>
     chooseSource({ isGiven: given[name] !== undefined, tier, hasDocker: compose !== undefined });
-  const sources = { postgres: choose("postgres"), kafka: choose("kafka") };
+  const sources = {
+    postgres: choose("postgres"),
+    kafka: choose("kafka"),
+    redis: choose("redis"),
+  };
   if (options.fresh) await removeData({ stateDir: state.dir, host, compose });
   const ports = await choosePorts(state.dir, { ...servicePorts, ...settings.ports });
-  return { options, state, sources, compose, ports, signal };
+  const javaParts = sharedOnce(ensureJavaParts);
+  return { options, state, sources, compose, ports, javaParts, signal };
 };
 
 /** How each service is had from each source. */
@@ -178,14 +200,30 @@ const starters: Readonly<
       return startKafka(embeddedJob(plan), { broker, controller });
     },
   },
+  redis: {
+    given: async ({ options, signal }) => {
+      const url = options.settings.redisUrl ?? "";
+      await waitForRedis(url, { timeoutMs: givenTimeoutMs, signal });
+      return { url, edition: "given", stop: async () => {} };
+    },
+    docker: async (plan) => {
+      const url = `redis://127.0.0.1:${plan.ports.redis}`;
+      const stop = await composeUp(plan, "redis");
+      return readyOrStop({ url, edition: "docker", stop }, () =>
+        waitForRedis(url, { timeoutMs: dockerTimeoutMs, signal: plan.signal }),
+      );
+    },
+    embedded: (plan) => startRedis(embeddedJob(plan), plan.ports.redis),
+  },
 };
 
-const embeddedJob = ({ options, state, signal }: Plan) => ({
+const embeddedJob = ({ options, state, javaParts, signal }: Plan): EmbeddedJob => ({
   host: options.host,
   report: options.report,
   stateDir: state.dir,
   signal,
   onStart: state.track,
+  ensureJavaParts: javaParts,
 });
 
 const composeUp = async (plan: Plan, name: ServiceName): Promise<() => Promise<void>> => {
@@ -220,9 +258,12 @@ const readyOrStop = async (
 };
 
 /** Waits for all of them, then throws the first failure: none may be left half-started. */
-const allOrThrow = async <T>(works: readonly [Promise<T>, Promise<T>]): Promise<[T, T]> => {
-  await Promise.allSettled(works);
-  return Promise.all(works);
+const allOrThrow = async (
+  starts: Readonly<Record<ServiceName, Promise<RunningService>>>,
+): Promise<Record<ServiceName, RunningService>> => {
+  await Promise.allSettled(Object.values(starts));
+  const { postgres, kafka, redis } = starts;
+  return { postgres: await postgres, kafka: await kafka, redis: await redis };
 };
 
 const present = ({ url, pid }: RunningService): Service =>
