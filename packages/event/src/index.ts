@@ -17,3 +17,4 @@ export { topicFor } from "./routing.ts";
 export type { Route } from "./routing.ts";
 export { defineTopic } from "./topic.ts";
 export type { Profile, TopicSpec } from "./topic.ts";
+export type { OpenTimers, Timer, Timers } from "./timers.ts";
