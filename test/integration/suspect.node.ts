@@ -14,6 +14,7 @@ import { claimDue } from "../../packages/inbox/src/parking/queue.ts";
 import { startRunner } from "../../packages/inbox/src/parking/runner.ts";
 import type { Runner } from "../../packages/inbox/src/parking/runner.ts";
 import { createWork } from "../../packages/inbox/src/work.ts";
+import { closedBreakers } from "../support/closed-breakers.ts";
 import { recordAt } from "../support/counted.ts";
 import { createTestDatabase } from "../support/database.ts";
 import type { TestDatabase } from "../support/database.ts";
@@ -71,7 +72,7 @@ const suspect = async (...names: string[]): Promise<void> => {
 const run = (isolation = isolate()): void => {
   const limits = { parkedPollMs: 10, freshPollMs: 10, parkedKeysMax: 8 };
   const all = { ...limits, claimMs: 5000, transientMaxAgeMs: 60_000 };
-  runner = startRunner([deadly], { ...deps(), isolation }, all);
+  runner = startRunner([deadly], { ...deps(), isolation, breakers: closedBreakers }, all);
 };
 const effects = async (): Promise<string[]> =>
   (await sql`select key || ' ' || n as name from effects order by 1`).map((row) => row.name);

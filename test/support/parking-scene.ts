@@ -11,8 +11,9 @@ import { sql as query } from "drizzle-orm";
 import { startRunner } from "../../packages/inbox/src/parking/runner.ts";
 import type { Runner, RunnerDeps, RunnerLimits } from "../../packages/inbox/src/parking/runner.ts";
 import { createPartition } from "../../packages/inbox/src/partition.ts";
-import type { Partition } from "../../packages/inbox/src/partition.ts";
+import type { Partition, PartitionDeps } from "../../packages/inbox/src/partition.ts";
 import { createWork } from "../../packages/inbox/src/work.ts";
+import { closedBreakers } from "./closed-breakers.ts";
 import { countedOn, recordAt } from "./counted.ts";
 import type { Counted } from "./counted.ts";
 import { createTestDatabase } from "./database.ts";
@@ -99,12 +100,19 @@ export const recordsOf = (text: string): KafkaRecord[] =>
       recordAt(count(word.slice(0, 1), Number(word.slice(1))), { topic, offset }),
     );
 
-export const feed = (handler: Handler, records: readonly KafkaRecord[]): Partition => {
+export const feed = (
+  handler: Handler,
+  records: readonly KafkaRecord[],
+  more: Partial<Pick<PartitionDeps, "breakers" | "isAlone">> = {},
+): Partition => {
   const partition = createPartition({ topic, partition: 0, offset: 0 }, [handler], {
     ...deps(),
     work: createWork(deps()),
+    breakers: closedBreakers,
+    isAlone: true,
     retry: { baseMs: 1, capMs: 5 },
     onResolved: () => {},
+    ...more,
   });
   partitions.push(partition);
   partition.admit(records);
@@ -116,7 +124,12 @@ export const resolved = (partition: Partition) =>
 
 export const startRunning = (
   handler: Handler,
-  { isolation, sql: own, ...limits }: Partial<RunnerLimits & RunnerDeps> = {},
+  {
+    isolation,
+    sql: own,
+    breakers = closedBreakers,
+    ...limits
+  }: Partial<RunnerLimits & RunnerDeps> = {},
 ): Runner => {
   const defaults = {
     parkedPollMs: 5,
@@ -125,7 +138,12 @@ export const startRunning = (
     claimMs: 5000,
     transientMaxAgeMs: 60_000,
   };
-  const all = { ...deps(), isolation: isolation ?? inProcess(deps()), sql: own ?? sql };
+  const all = {
+    ...deps(),
+    isolation: isolation ?? inProcess(deps()),
+    sql: own ?? sql,
+    breakers: closedBreakers,
+  };
   const runner = startRunner([handler], all, { ...defaults, ...limits });
   runners.push(runner);
   return runner;

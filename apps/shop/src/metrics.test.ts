@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import type { GroupState } from "@outrider/inbox";
 import type { Sql } from "@outrider/postgres";
 import { Registry } from "prom-client";
-import { createInboxMetrics, registerParked } from "./metrics.ts";
+import { createInboxMetrics, registerBreakers, registerParked } from "./metrics.ts";
 
 const failure = { handler: "h", topic: "t", partition: 0, offset: 1, attempt: 3, error: "no" };
 
@@ -73,4 +73,13 @@ test("what is parked is told as it is when it is asked for", async () => {
   }
   isAway = true;
   expect(await registry.metrics()).not.toContain('inbox_parked_keys{handler="shop.a"}');
+});
+
+test("handlers that are held back are named, and no others", async () => {
+  const registry = new Registry();
+  let open = [{ handler: "h", opened: 2, code: "unavailable" }];
+  registerBreakers(registry, { openBreakers: () => open });
+  expect(await registry.metrics()).toContain('inbox_breaker_openings{handler="h"} 2');
+  open = [];
+  expect(await registry.metrics()).not.toContain("handler=");
 });

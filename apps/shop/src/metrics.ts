@@ -1,7 +1,7 @@
 /** The worker's own metrics, in Prometheus' names and base units. */
 
 import { readParked } from "@outrider/inbox";
-import type { GroupState, InboxDeps, ParkedStatus } from "@outrider/inbox";
+import type { GroupState, Inbox, InboxDeps, ParkedStatus } from "@outrider/inbox";
 import type { Sql } from "@outrider/postgres";
 import { shareLook } from "@outrider/runtime";
 import { Counter, Gauge, Histogram } from "prom-client";
@@ -81,6 +81,20 @@ const registerState = (registry: Registry, state: () => readonly GroupState[]): 
       },
     });
   }
+};
+
+/** Only the handlers that are held back have a value. */
+export const registerBreakers = (registry: Registry, inbox: Pick<Inbox, "openBreakers">): void => {
+  new Gauge({
+    name: "inbox_breaker_openings",
+    help: "Times in a row that the breaker of a handler that is held back has opened.",
+    labelNames: ["handler"],
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const one of inbox.openBreakers()) this.set({ handler: one.handler }, one.opened);
+    },
+  });
 };
 
 /** The same for all workers of a database; absent while Postgres is away. */

@@ -9,7 +9,7 @@ import { connect } from "@outrider/postgres";
 import { createLogger, createRegistry, describeSettings, runProcess } from "@outrider/runtime";
 import { serveOnNode, settingsOrExit } from "@outrider/runtime";
 import { checkConsumers, checkPartitions } from "./checks.ts";
-import { createInboxMetrics, registerParked } from "./metrics.ts";
+import { createInboxMetrics, registerBreakers, registerParked } from "./metrics.ts";
 import { catalogue } from "./topics.ts";
 import { connectHandlers, handlers, workerSchema } from "./worker-parts.ts";
 
@@ -47,6 +47,7 @@ await runProcess({ name, log }, async (onStop) => {
     { group: "shop" },
   );
   onStop("handlers", () => inbox.stop());
+  registerBreakers(registry, inbox);
   const checks = {
     postgres: async () => void (await sql`select 1`),
     kafka: () => probe.check(),

@@ -19,7 +19,7 @@ export type Assignment = {
   written: number;
 };
 
-export type AssignmentDeps = Omit<PartitionDeps, "onResolved" | "onSure" | "unsure"> &
+export type AssignmentDeps = Omit<PartitionDeps, "onResolved" | "onSure" | "unsure" | "isAlone"> &
   Readonly<{
     group: string;
     instance: string;
@@ -64,6 +64,7 @@ export const beginAssignment = (
   const partition = createPartition(start, handlers, {
     ...deps,
     ...(isUnclean && { unsure }),
+    isAlone: deps.handlers.length === 1,
     onResolved,
   });
   const assignment: Assignment = {

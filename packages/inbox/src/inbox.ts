@@ -4,6 +4,8 @@
  */
 
 import type { Backoff } from "@outrider/event";
+import { breakerDefaults, createBreakers } from "./breaker.ts";
+import type { BreakerLimits, OpenBreaker } from "./breaker.ts";
 import { startGroup } from "./group.ts";
 import type { GroupDeps, GroupState } from "./group.ts";
 import type { Handler } from "./handler.ts";
@@ -26,7 +28,7 @@ export type InboxSettings = Readonly<{
   /** Pauses while an outcome cannot be stored. */
   retry?: Backoff;
 }> &
-  Partial<RunnerLimits>;
+  Partial<RunnerLimits & BreakerLimits>;
 
 const defaults = {
   admittedMax: 1000,
@@ -39,14 +41,17 @@ const defaults = {
   parkedKeysMax: 8,
   claimMs: 30_000,
   transientMaxAgeMs: 86_400_000,
+  ...breakerDefaults,
 } as const;
 
-export type InboxDeps = Omit<GroupDeps, "retry" | "work"> &
+export type InboxDeps = Omit<GroupDeps, "retry" | "work" | "breakers"> &
   WorkDeps &
   Pick<RunnerDeps, "isolation">;
 
 export type Inbox = Readonly<{
   state(): readonly GroupState[];
+  /** Handlers that are held back. */
+  openBreakers(): readonly OpenBreaker[];
   /** Finishes what is in flight, writes the watermarks, leaves the groups. */
   stop(): Promise<void>;
 }>;
@@ -62,14 +67,20 @@ export const startInbox = (
   if (names.size < handlers.length) throw new RangeError("Two handlers have the same name");
   const byGroup = Map.groupBy(handlers, (handler) => handler.group ?? settings.group);
   const work = createWork(deps);
+  const breakers = createBreakers([...names], deps, limits);
   const groups = [...byGroup].map(([group, members]) =>
-    startGroup({ group, handlers: members, limits }, { ...deps, work, retry: limits.retry }),
+    startGroup(
+      { group, handlers: members, limits },
+      { ...deps, work, breakers, retry: limits.retry },
+    ),
   );
-  const runner = startRunner(handlers, deps, limits);
+  const runner = startRunner(handlers, { ...deps, breakers }, limits);
   return {
     state: () => groups.map((group) => group.state()),
+    openBreakers: breakers.open,
     stop: async () => {
       await Promise.all([runner.stop(limits.drainMs), ...groups.map((group) => group.stop())]);
+      await breakers.stop();
     },
   };
 };

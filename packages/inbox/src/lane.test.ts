@@ -7,7 +7,7 @@ import { createDelivery } from "./delivery.ts";
 import type { Delivery } from "./delivery.ts";
 import { defineBatchHandler } from "./handler.ts";
 import { startLane } from "./lane.ts";
-import type { Failure, Lane, LaneDeps, LaneWork } from "./lane.ts";
+import type { Failure, Lane, LaneBreakers, LaneDeps, LaneWork } from "./lane.ts";
 import { queueKeyName, runInTime } from "./run-batch.ts";
 import type { Run } from "./run-batch.ts";
 
@@ -22,6 +22,14 @@ const eventOf = (type: string) =>
     key: () => "k",
   });
 const counted = eventOf("test.counted");
+
+const breakers: LaneBreakers = {
+  isOpen: () => false,
+  admit: async () => "all",
+  yield: async () => {},
+  succeeded: async () => {},
+  failed: async () => {},
+};
 
 const idOf = (n: number) => `0192f0c1-7a3e-7b54-9c55-${String(n).padStart(12, "0")}`;
 
@@ -135,6 +143,8 @@ const setUp = ({ deliveries, run, batchSizeMax = 8, deps = {}, parkedKeys }: Set
     handler,
     {
       work: work.work,
+      breakers,
+      isAlone: true,
       log,
       retry: { baseMs: 1, capMs: 1 },
       random: () => 0,

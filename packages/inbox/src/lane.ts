@@ -8,6 +8,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { backoffMs } from "@outrider/event";
 import type { Backoff, Log } from "@outrider/event";
+import type { Breakers } from "./breaker.ts";
 import type { Delivery } from "./delivery.ts";
 import type { Handler } from "./handler.ts";
 import { classify } from "./classify.ts";
@@ -39,8 +40,13 @@ export type Unsure = Readonly<{
   before: number;
 }>;
 
+export type LaneBreakers = Pick<Breakers, "isOpen" | "admit" | "yield" | "succeeded" | "failed">;
+
 export type LaneDeps = Readonly<{
   work: LaneWork;
+  breakers: LaneBreakers;
+  /** No other handler shares its group: its partitions may wait. */
+  isAlone: boolean;
   log: Log;
   /** Pauses while an outcome cannot be stored. */
   retry: Backoff;
@@ -73,7 +79,7 @@ export type Lane = Readonly<{ failure(): Failure | undefined; ended: Promise<voi
 const transientTries = 3;
 
 export const startLane = (source: LaneSource, handler: Handler, deps: LaneDeps): Lane => {
-  const { work, log, stopping } = deps;
+  const { work, breakers, log, stopping } = deps;
   let sizeMax = handler.batchSizeMax;
 
   const timed = async <T>(
@@ -83,7 +89,9 @@ export const startLane = (source: LaneSource, handler: Handler, deps: LaneDeps):
   ): Promise<T> => {
     const startedMs = performance.now();
     const result = await act({ handler, deliveries, attempt: 1, log, stopping });
-    deps.onHandled?.(handler.name, handledOf(result), performance.now() - startedMs);
+    const handled = handledOf(result);
+    deps.onHandled?.(handler.name, handled, performance.now() - startedMs);
+    if (handled > 0) await breakers.succeeded(handler.name);
     return result;
   };
   const runUnit = (deliveries: readonly Delivery[]) =>
@@ -136,14 +144,37 @@ export const startLane = (source: LaneSource, handler: Handler, deps: LaneDeps):
     return free.length === 0 || handle(free);
   };
 
+  /** How many of what was taken have an outcome; none when the lane has to end. */
+  const pass = async (taken: readonly Delivery[]): Promise<number> => {
+    const first = taken.findIndex((delivery) => delivery.isFor(handler));
+    if (first === -1) return taken.length;
+    const isOpen = breakers.isOpen(handler.name);
+    // One is tried while others wait, here or parked.
+    const chosen = isOpen && deps.isAlone ? taken.slice(0, first + 1) : taken;
+    const wanted = chosen.filter((delivery) => delivery.isFor(handler));
+    const isStored = isOpen && !deps.isAlone && (await setAside(wanted));
+    const isDone = isStored || (await (isOpen ? singles.run(wanted) : handle(wanted)));
+    return isDone ? chosen.length : 0;
+  };
+
+  /** False when it could not be stored. */
+  const setAside = async (deliveries: readonly Delivery[]): Promise<boolean> => {
+    try {
+      await work.parkUnrun(handler, deliveries);
+      return true;
+    } catch {
+      return false;
+    }
+  };
+
   const live = async (): Promise<void> => {
     if (!(await parkUnsure(source, handler, deps))) return;
     for (;;) {
       const taken = await source.take(sizeMax);
       if (taken.length === 0) return;
-      const wanted = taken.filter((delivery) => delivery.isFor(handler));
-      if (wanted.length > 0 && !(await handle(wanted))) return;
-      source.resolve(taken.length);
+      const done = await pass(taken);
+      if (done === 0) return;
+      source.resolve(done);
     }
   };
 
@@ -187,7 +218,7 @@ const parkUnsure = async (
 /** Runs events one by one until each has an outcome that is stored. */
 const createSingles = (
   handler: Handler,
-  { work, log, retry, random, draining, stopping, onFailure }: LaneDeps,
+  { work, breakers, isAlone, log, retry, random, draining, stopping, onFailure }: LaneDeps,
   runUnit: (deliveries: readonly Delivery[]) => Promise<unknown>,
 ) => {
   let failure: Failure | undefined;
@@ -201,13 +232,33 @@ const createSingles = (
 
   /** Runs one event; what fails is parked or given up. Throws when neither can be stored. */
   const tryOne = async (delivery: Delivery, attempt: number): Promise<boolean> => {
+    if (!isAlone && breakers.isOpen(handler.name)) {
+      await work.parkUnrun(handler, [delivery]);
+      return true;
+    }
+    const admitted = await breakers.admit(handler.name, draining);
+    if (!admitted) return false;
+    try {
+      return await runOne(delivery, attempt);
+    } finally {
+      // It may have had an outcome before, or have joined a key that is parked.
+      if (admitted === "one") await breakers.yield(handler.name);
+    }
+  };
+
+  const runOne = async (delivery: Delivery, attempt: number): Promise<boolean> => {
     try {
       await runUnit([delivery]);
       return true;
     } catch (error) {
       if (stopping.aborted) return false;
       note(delivery, attempt, error);
-      if (classify(error).kind === "transient" && attempt < transientTries) throw error;
+      const failure = classify(error);
+      // The same event's next failure says nothing new.
+      if (attempt === 1 || breakers.isOpen(handler.name)) {
+        await breakers.failed(handler.name, queueKeyName(handler, delivery), failure);
+      }
+      if (failure.kind === "transient" && attempt < transientTries) throw error;
       await work.putAway(handler, delivery, error);
       return true;
     }

@@ -5,6 +5,7 @@ import type { Transaction } from "@outrider/postgres";
 import * as v from "valibot";
 import { defineBatchHandler } from "./handler.ts";
 import type { Handler } from "./handler.ts";
+import type { LaneBreakers } from "./lane.ts";
 import { createPartition } from "./partition.ts";
 import type { PartitionDeps } from "./partition.ts";
 import { runInTime } from "./run-batch.ts";
@@ -48,6 +49,14 @@ const handle = async (run: Run): Promise<number> => {
   await runInTime(run, events, { tx: {} as Transaction, emit: () => {} });
   return events.length;
 };
+const breakers: LaneBreakers = {
+  isOpen: () => false,
+  admit: async () => "all",
+  yield: async () => {},
+  succeeded: async () => {},
+  failed: async () => {},
+};
+
 const work: PartitionDeps["work"] = {
   batch: async (run) => ({ handled: await handle(run) }),
   unit: handle,
@@ -93,6 +102,8 @@ const setUp = (handlers: readonly Handler[], start = 10, more: Partial<typeof wo
   let resolutions = 0;
   const partition = createPartition({ topic: "counted", partition: 2, offset: start }, handlers, {
     work: { ...work, ...more },
+    breakers,
+    isAlone: true,
     log,
     retry: { baseMs: 1, capMs: 1 },
     random: () => 0,

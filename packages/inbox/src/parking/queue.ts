@@ -170,6 +170,8 @@ export type ClaimOptions = Readonly<{
   headsMax: number;
   /** Heads whose claim may have run out, but whose runner knows that it is alive. */
   except?: readonly string[];
+  /** Most events of a head. */
+  rowsMax?: number;
 }>;
 
 type ClaimedHead = { id: string; token: string; handler: string; topic: string; batch_max: number };
@@ -182,7 +184,7 @@ type ClaimedHead = { id: string; token: string; handler: string; topic: string; 
 export const claimDue = async (
   tx: TransactionSql,
   handlers: readonly string[],
-  { claimMs, headsMax, except = [] }: ClaimOptions,
+  { claimMs, headsMax, except = [], rowsMax = batchRowsMax }: ClaimOptions,
 ): Promise<Claim[]> => {
   const heads = await tx<ClaimedHead[]>`
     update outrider.parked_heads h
@@ -196,7 +198,7 @@ export const claimDue = async (
       order by due_at limit ${headsMax}
       for update skip locked
     )
-    returning id, token, handler, topic, batch_max`;
+    returning id, token, handler, topic, least(batch_max, ${rowsMax}) as batch_max`;
   const claims: Claim[] = [];
   for (const head of heads) {
     const claim = await claimRows(tx, head);
@@ -255,6 +257,17 @@ const frontOf = (rows: readonly StoredRow[]): readonly StoredRow[] => {
     (row) => row.state === "dead" || !row.is_due || row.attempt > 0 || row.lost > 0,
   );
   return [first, ...(end === -1 ? rest : rest.slice(0, end))];
+};
+
+/** Those of the handlers that have something to run. */
+export const readDueHandlers = async (sql: Sql, handlers: readonly string[]): Promise<string[]> => {
+  const rows = await sql<{ handler: string }[]>`
+    select handler from unnest(${handlers}::text[]) as asked (handler)
+    where exists (
+      select from outrider.parked_heads h
+      where h.handler = asked.handler and not fresh and due_at <= clock_timestamp()
+        and (claimed_until is null or claimed_until < clock_timestamp()))`;
+  return rows.map((row) => row.handler);
 };
 
 /** Locks the head that is still claimed under this token; false: somebody else has it by now. */

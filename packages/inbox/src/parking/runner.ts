@@ -7,12 +7,14 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Log } from "@outrider/event";
 import type { Sql } from "@outrider/postgres";
+import type { Breakers } from "../breaker.ts";
 import type { Handler } from "../handler.ts";
 import type { Transact } from "../run-batch.ts";
 import { createFreshHeads } from "./fresh.ts";
-import { claimDue, renewClaim } from "./queue.ts";
-import type { Claim } from "./queue.ts";
+import { claimDue, readDueHandlers, renewClaim } from "./queue.ts";
+import type { Claim, ClaimOptions } from "./queue.ts";
 import { runClaim } from "./run-claim.ts";
+import type { Outcome } from "./run-claim.ts";
 import { runSuspect } from "./suspect.ts";
 import type { Isolation } from "./suspect.ts";
 
@@ -36,6 +38,7 @@ export type RunnerDeps = Readonly<{
   random(): number;
   /** Where events run that a process may have died of. */
   isolation: Isolation;
+  breakers: Pick<Breakers, "isOpen" | "tryProbe" | "yield" | "succeeded" | "failed">;
   onHandled?(handler: string, events: number, durationMs: number): void;
   onBuried?(handler: string, code: string): void;
 }>;
@@ -68,13 +71,10 @@ export const startRunner = (
     }
     const headsMax = limits.parkedKeysMax - running.size;
     if (headsMax <= 0) return false;
-    const claims = await sql.begin((tx) =>
-      claimDue(tx, [...byName.keys()], {
-        claimMs: limits.claimMs,
-        headsMax,
-        except: [...running.keys()],
-      }),
-    );
+    const except = [...running.keys()];
+    const claims = await claimRunnable([...byName.keys()], deps, {
+      ...{ claimMs: limits.claimMs, headsMax, except },
+    });
     for (const claim of claims) {
       const handler = byName.get(claim.handler) as Handler;
       const one = run(claim, handler, { ...deps, limits, stopping: stopping.signal }).finally(
@@ -116,6 +116,43 @@ export const startRunner = (
   };
 };
 
+/** Of a handler that is held back, one event at most, to see whether it still has to be. */
+const claimRunnable = async (
+  handlers: readonly string[],
+  { sql, breakers }: RunnerDeps,
+  options: ClaimOptions,
+): Promise<Claim[]> => {
+  const [held, free] = [
+    handlers.filter(breakers.isOpen),
+    handlers.filter((one) => !breakers.isOpen(one)),
+  ];
+  const claims = await sql.begin((tx) => claimDue(tx, free, options));
+  if (held.length === 0) return claims;
+  for (const handler of await readDueHandlers(sql, held)) {
+    if (!(await breakers.tryProbe(handler))) continue;
+    const one = { ...options, headsMax: 1, rowsMax: 1 };
+    const [claim] = await sql.begin((tx) => claimDue(tx, [handler], one));
+    if (claim) claims.push(claim);
+    else await breakers.yield(handler);
+  }
+  return claims;
+};
+
+/** What a run says of its handler: an event that fails again, or by its own fault, says nothing. */
+const tellBreakers = async (
+  { handler, rows: [row] }: Claim,
+  outcome: Outcome,
+  breakers: RunnerDeps["breakers"],
+): Promise<void> => {
+  if (outcome.kind === "handled") return breakers.succeeded(handler);
+  const isNews = row?.attempt === 0 || breakers.isOpen(handler);
+  if (outcome.kind === "failed" && row && isNews) {
+    const key = Buffer.from(row.record.key ?? row.eventId).toString("hex");
+    return breakers.failed(handler, key, outcome.failure);
+  }
+  return breakers.yield(handler);
+};
+
 type Running = RunnerDeps & Readonly<{ limits: RunnerLimits; stopping: AbortSignal }>;
 
 /** Keeps the claim while it runs, and says what has come of it. */
@@ -134,6 +171,7 @@ const run = async (
     const outcome = await (row && row.lost > 0
       ? runSuspect({ claim, row, handler }, claimDeps)
       : runClaim(claim, handler, claimDeps));
+    await tellBreakers(claim, outcome, deps.breakers);
     if (outcome.kind === "handled") deps.onHandled?.(name, outcome.events, outcome.durationMs);
     if (outcome.kind === "buried") deps.onBuried?.(name, outcome.failure.code);
   } catch (error) {
