@@ -1,6 +1,6 @@
 /** Handlers are never held back. */
 
-import { createBreakers } from "../../packages/inbox/src/breaker.ts";
+import type { createBreakers } from "../../packages/inbox/src/breaker.ts";
 
 export const closedBreakers: ReturnType<typeof createBreakers> = {
   isOpen: () => false,

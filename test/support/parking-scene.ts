@@ -142,7 +142,7 @@ export const startRunning = (
     ...deps(),
     isolation: isolation ?? inProcess(deps()),
     sql: own ?? sql,
-    breakers: closedBreakers,
+    breakers,
   };
   const runner = startRunner([handler], all, { ...defaults, ...limits });
   runners.push(runner);

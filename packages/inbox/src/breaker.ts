@@ -61,24 +61,13 @@ export const createBreakers = (
   const probing = new Set<string>();
   const stopping = new AbortController();
 
+  /** While the database is away, what was known last holds. */
   const look = async (): Promise<void> => {
-    const found = await readBreakers(sql, handlers);
-    for (const [name, { code }] of found) {
-      if (!known.has(name)) log.warn({ handler: name, code }, "a handler is held back");
-    }
-    for (const name of known.keys()) {
-      if (!found.has(name)) log.info({ handler: name }, "a handler is not held back any more");
-    }
+    const found = await readBreakers(sql, handlers).catch(() => known);
+    tellChange(known, found, log);
     known = found;
   };
-  const lookSafely = () => look().catch(() => {});
-
-  const polling = (async () => {
-    while (!stopping.signal.aborted) {
-      await lookSafely();
-      await delay(limits.breakerPollMs, undefined, stopping).catch(() => {});
-    }
-  })();
+  const polling = repeatedly(look, limits.breakerPollMs, stopping.signal);
 
   const tryProbe = async (handler: string): Promise<boolean> => {
     const { untilMs = Infinity } = known.get(handler) ?? {};
@@ -93,7 +82,7 @@ export const createBreakers = (
     probing.delete(handler);
     runs.delete(handler);
     await write().catch(() => {});
-    await lookSafely();
+    await look();
   };
 
   const note = (handler: string, run: Run): readonly Run[] => {
@@ -132,6 +121,30 @@ export const createBreakers = (
       await Promise.all([...probing].map((handler) => yieldProbe(sql, handler).catch(() => {})));
     },
   };
+};
+
+const repeatedly = async (
+  look: () => Promise<void>,
+  pollMs: number,
+  signal: AbortSignal,
+): Promise<void> => {
+  while (!signal.aborted) {
+    await look();
+    await delay(pollMs, undefined, { signal }).catch(() => {});
+  }
+};
+
+const tellChange = (
+  before: ReadonlyMap<string, Known>,
+  after: ReadonlyMap<string, Known>,
+  log: Log,
+): void => {
+  for (const [handler, { code }] of after) {
+    if (!before.has(handler)) log.warn({ handler, code }, "a handler is held back");
+  }
+  for (const handler of before.keys()) {
+    if (!after.has(handler)) log.info({ handler }, "a handler is not held back any more");
+  }
 };
 
 /** Many failures of few keys are those keys' own affair. */

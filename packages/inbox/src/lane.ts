@@ -11,8 +11,8 @@ import type { Backoff, Log } from "@outrider/event";
 import type { Breakers } from "./breaker.ts";
 import type { Delivery } from "./delivery.ts";
 import type { Handler } from "./handler.ts";
-import { classify } from "./classify.ts";
 import { queueKeyName } from "./run-batch.ts";
+import { createSingles } from "./singles.ts";
 import type { BatchResult, Run } from "./run-batch.ts";
 
 export type LaneSource = Readonly<{
@@ -75,39 +75,19 @@ export type Failure = Readonly<{
 /** `failure`: of an event that is retried in place, since its outcome cannot be stored. */
 export type Lane = Readonly<{ failure(): Failure | undefined; ended: Promise<void> }>;
 
-/** Tries in place of what something else is to blame for, before the event is parked. */
-const transientTries = 3;
-
 export const startLane = (source: LaneSource, handler: Handler, deps: LaneDeps): Lane => {
-  const { work, breakers, log, stopping } = deps;
+  const { work, breakers, log } = deps;
   let sizeMax = handler.batchSizeMax;
 
-  const timed = async <T>(
-    deliveries: readonly Delivery[],
-    act: (run: Run) => Promise<T>,
-    handledOf: (result: T) => number,
-  ): Promise<T> => {
-    const startedMs = performance.now();
-    const result = await act({ handler, deliveries, attempt: 1, log, stopping });
-    const handled = handledOf(result);
-    deps.onHandled?.(handler.name, handled, performance.now() - startedMs);
-    if (handled > 0) await breakers.succeeded(handler.name);
-    return result;
-  };
-  const runUnit = (deliveries: readonly Delivery[]) =>
-    timed(deliveries, work.unit, (count) => count);
-  const runBatch = (deliveries: readonly Delivery[]) =>
-    timed(deliveries, work.batch, (result) => ("handled" in result ? result.handled : 0));
-  const singles = createSingles(handler, deps, runUnit);
+  const runs = createRuns(handler, deps);
+  const singles = createSingles(handler, deps, runs.unit);
 
-  const grow = (): void => {
-    sizeMax = Math.min(sizeMax * 2, handler.batchSizeMax);
-  };
+  const grow = (): void => void (sizeMax = Math.min(sizeMax * 2, handler.batchSizeMax));
 
   /** Of keys that are parked: they are put behind what waits there. */
   const join = async (deliveries: readonly Delivery[]): Promise<boolean> => {
     try {
-      await runUnit(deliveries);
+      await runs.unit(deliveries);
       return true;
     } catch {
       return singles.run(deliveries);
@@ -124,7 +104,7 @@ export const startLane = (source: LaneSource, handler: Handler, deps: LaneDeps):
     }
     let result: BatchResult;
     try {
-      result = await runBatch(deliveries);
+      result = await runs.batch(deliveries);
     } catch (error) {
       sizeMax = Math.max(1, Math.floor(sizeMax / 2));
       log.debug({ handler: handler.name, err: error }, "a batch failed; one by one now");
@@ -181,6 +161,27 @@ export const startLane = (source: LaneSource, handler: Handler, deps: LaneDeps):
   return { failure: singles.failure, ended: live() };
 };
 
+/** The transactions of a lane, timed and told of. */
+const createRuns = (handler: Handler, { work, breakers, log, stopping, onHandled }: LaneDeps) => {
+  const timed = async <T>(
+    deliveries: readonly Delivery[],
+    act: (run: Run) => Promise<T>,
+    handledOf: (result: T) => number,
+  ): Promise<T> => {
+    const startedMs = performance.now();
+    const result = await act({ handler, deliveries, attempt: 1, log, stopping });
+    const handled = handledOf(result);
+    onHandled?.(handler.name, handled, performance.now() - startedMs);
+    if (handled > 0) await breakers.succeeded(handler.name);
+    return result;
+  };
+  return {
+    unit: (deliveries: readonly Delivery[]) => timed(deliveries, work.unit, (count) => count),
+    batch: (deliveries: readonly Delivery[]) =>
+      timed(deliveries, work.batch, (result) => ("handled" in result ? result.handled : 0)),
+  };
+};
+
 /** Most records of one transaction. */
 const unsureBatch = 200;
 
@@ -213,78 +214,4 @@ const parkUnsure = async (
   }
   onSure?.();
   return true;
-};
-
-/** Runs events one by one until each has an outcome that is stored. */
-const createSingles = (
-  handler: Handler,
-  { work, breakers, isAlone, log, retry, random, draining, stopping, onFailure }: LaneDeps,
-  runUnit: (deliveries: readonly Delivery[]) => Promise<unknown>,
-) => {
-  let failure: Failure | undefined;
-
-  const note = (delivery: Delivery, attempt: number, error: unknown): void => {
-    const { topic, partition, offset } = delivery.record;
-    failure = { handler: handler.name, topic, partition, offset, attempt, error };
-    onFailure?.(failure);
-    log.warn({ ...failure, error: undefined, err: error }, "a handler failed");
-  };
-
-  /** Runs one event; what fails is parked or given up. Throws when neither can be stored. */
-  const tryOne = async (delivery: Delivery, attempt: number): Promise<boolean> => {
-    if (!isAlone && breakers.isOpen(handler.name)) {
-      await work.parkUnrun(handler, [delivery]);
-      return true;
-    }
-    const admitted = await breakers.admit(handler.name, draining);
-    if (!admitted) return false;
-    try {
-      return await runOne(delivery, attempt);
-    } finally {
-      // It may have had an outcome before, or have joined a key that is parked.
-      if (admitted === "one") await breakers.yield(handler.name);
-    }
-  };
-
-  const runOne = async (delivery: Delivery, attempt: number): Promise<boolean> => {
-    try {
-      await runUnit([delivery]);
-      return true;
-    } catch (error) {
-      if (stopping.aborted) return false;
-      note(delivery, attempt, error);
-      const failure = classify(error);
-      // The same event's next failure says nothing new.
-      if (attempt === 1 || breakers.isOpen(handler.name)) {
-        await breakers.failed(handler.name, queueKeyName(handler, delivery), failure);
-      }
-      if (failure.kind === "transient" && attempt < transientTries) throw error;
-      await work.putAway(handler, delivery, error);
-      return true;
-    }
-  };
-
-  /** False when the lane has to end before the event has an outcome. */
-  const single = async (delivery: Delivery): Promise<boolean> => {
-    for (let attempt = 1; !draining.aborted; attempt += 1) {
-      try {
-        const isDone = await tryOne(delivery, attempt);
-        failure = undefined;
-        return isDone;
-      } catch (error) {
-        log.debug({ handler: handler.name, err: error }, "an event is tried again in place");
-        const pauseMs = backoffMs(attempt, retry, random);
-        // Ends early when the lane is to end.
-        await delay(pauseMs, undefined, { signal: draining }).catch(() => {});
-      }
-    }
-    return false;
-  };
-
-  const run = async (deliveries: readonly Delivery[]): Promise<boolean> => {
-    for (const delivery of deliveries) if (!(await single(delivery))) return false;
-    return true;
-  };
-
-  return { failure: () => failure, run };
 };
