@@ -3,11 +3,13 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { after, afterEach, before, beforeEach, describe, test } from "node:test";
+import { applyTopics, readTopic } from "@outrider/broker";
+import { deadLetterTopic, defineTopic, fault, headerTexts } from "@outrider/event";
 import type { KafkaRecord, SubscriberEvents } from "@outrider/event";
 import { defineBatchHandler, defineHandler, startInbox } from "@outrider/inbox";
 import type { Handler, Inbox } from "@outrider/inbox";
 import { createOpenPublisher, createSubscribe } from "@outrider/kafka";
-import { createStore, startRelay } from "@outrider/outbox";
+import { createStore, startRelay, writeRecord } from "@outrider/outbox";
 import type { Relay } from "@outrider/outbox";
 import { connect, connectDatabase } from "@outrider/postgres";
 import type { Database, Sql } from "@outrider/postgres";
@@ -78,6 +80,7 @@ const startWith = (
     handlers,
     {
       sql,
+      writeRecord,
       isolation: { run: async () => ({ kind: "unrun" }), stop: async () => {} },
       transact: (work) => counting.outbox.transact(db, work),
       subscribe: (name, topics, events) => {
@@ -121,6 +124,11 @@ const effects = async (name: string, key: string): Promise<number[]> => {
     order by position`;
   return rows.map((row) => row.count);
 };
+
+const textsOf = (headers: KafkaRecord["headers"] = []): string[] =>
+  headers.flatMap((header) =>
+    Object.entries(header).map(([name, bytes]) => `${name}=${Buffer.from(bytes)}`),
+  );
 
 const range = (from: number, to: number): number[] =>
   Array.from({ length: to - from + 1 }, (_, index) => from + index);
@@ -218,6 +226,53 @@ describe("failures", () => {
     };
     assert.deepEqual(await until(tries, { what: "the third try" }), [true, false, false]);
     assert.deepEqual(await effects("stuck", "a"), []);
+  });
+
+  test("what is given up is in the dead-letter topic, as it was and with the reason", async () => {
+    const spec = deadLetterTopic(defineTopic({ name: counting.topic, partitions: 1 }));
+    await applyTopics(kafka, { topics: [spec], profile: "dev" });
+    const fatal = recording("fatal", () => {
+      throw fault("invalid", "no such customer");
+    });
+    startWith([fatal]);
+    await counting.write(db, "a", 1);
+    const bytes = Buffer.from([0, 255, 0, 1]);
+    const raw = { topic: counting.topic, key: bytes, value: bytes } as const;
+    const headers = [
+      ["x-strange", bytes],
+      ["x-twice", "1"],
+      ["x-twice", "2"],
+    ] as const;
+    await sql.begin((tx) => writeRecord(tx, { ...raw, headers }));
+    const read = () => readTopic(kafka, spec.name);
+    await until(async () => (await read()).length === 2, { what: "both records" });
+    const [first, second] = (await read()).toSorted((a) => (bytes.equals(a.key ?? bytes) ? 1 : -1));
+    const original = (await readTopic(kafka, counting.topic)).find(
+      (one) => String(one.key) === "a",
+    );
+    assert.deepEqual(first?.value, original?.value);
+    assert.equal(first?.timestampMs, original?.timestampMs);
+    const before = original?.headers.length ?? 0;
+    assert.deepEqual(first?.headers.slice(0, before), original?.headers);
+    assert.deepEqual(textsOf(first?.headers.slice(before)), [
+      `__dlq.errors.topic=${counting.topic}`,
+      `__dlq.errors.partition=${original?.partition}`,
+      "__dlq.errors.offset=0",
+      `__dlq.errors.group=${group}`,
+      "__dlq.errors.delivery.count=1",
+      "__dlq.errors.message=no such customer",
+      `__dlq.outrider.handler=${fatal.name}`,
+      `__dlq.outrider.event.id=${headerTexts(original?.headers ?? []).ce_id}`,
+      "__dlq.outrider.category=fatal",
+      "__dlq.outrider.code=invalid",
+      ...textsOf(first?.headers).filter((text) => text.includes("fingerprint")),
+      `__dlq.outrider.timestamp=${original?.timestampMs}`,
+    ]);
+    assert.deepEqual([second?.key, second?.value], [bytes, bytes]);
+    assert.deepEqual(second?.headers[0], { "x-strange": bytes });
+    const shown = textsOf(second?.headers);
+    assert.deepEqual(shown.slice(1, 3), ["x-twice=1", "x-twice=2"]);
+    assert.ok(shown.includes("__dlq.outrider.code=undecodable"));
   });
 
   test("what a handler emits is published when it commits, and not when it fails", async () => {

@@ -6,7 +6,7 @@ import { after, afterEach, before, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { createIsolation } from "@outrider/inbox";
 import type { Isolation } from "@outrider/inbox";
-import { createOutbox } from "@outrider/outbox";
+import { createOutbox, writeRecord } from "@outrider/outbox";
 import { connect, connectDatabase } from "@outrider/postgres";
 import type { Database, Sql } from "@outrider/postgres";
 import { createDelivery } from "../../packages/inbox/src/delivery.ts";
@@ -57,6 +57,8 @@ const deps = () => ({
   >[0]["transact"],
   log: silentLog,
   random: () => 0,
+  group: "test",
+  writeRecord,
 });
 
 /** Events, `key n`, whose worker was not heard of again. */

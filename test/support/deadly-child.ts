@@ -1,7 +1,7 @@
 /** The process for what `deadly` does to one. */
 
 import { serveSuspects } from "@outrider/inbox";
-import { createOutbox } from "@outrider/outbox";
+import { createOutbox, writeRecord } from "@outrider/outbox";
 import { connect, connectDatabase } from "@outrider/postgres";
 import { catalogue, deadly } from "./deadly.ts";
 import { silentLog } from "./silent-log.ts";
@@ -14,5 +14,7 @@ serveSuspects([deadly], {
   transact: (work) => createOutbox(catalogue).transact(db, work),
   log: silentLog,
   random: () => 0,
+  group: "test",
+  writeRecord,
   stopping: new AbortController().signal,
 });

@@ -5,7 +5,7 @@ import { runClaim } from "../../packages/inbox/src/parking/run-claim.ts";
 import type { ClaimDeps } from "../../packages/inbox/src/parking/run-claim.ts";
 
 export const inProcess = (
-  deps: Pick<ClaimDeps, "sql" | "transact" | "log" | "random">,
+  deps: Pick<ClaimDeps, "sql" | "transact" | "log" | "random" | "group" | "writeRecord">,
 ): Isolation => ({
   run: (claim, handler, how) => runClaim(claim, handler, { ...deps, ...how }),
   stop: async () => {},

@@ -4,7 +4,7 @@ import { afterAll, afterEach, beforeAll, beforeEach } from "bun:test";
 import type { KafkaRecord } from "@outrider/event";
 import { defineHandler } from "@outrider/inbox";
 import type { Handler } from "@outrider/inbox";
-import { createOutbox } from "@outrider/outbox";
+import { createOutbox, writeRecord } from "@outrider/outbox";
 import { connect, connectDatabase } from "@outrider/postgres";
 import type { Database, Sql } from "@outrider/postgres";
 import { sql as query } from "drizzle-orm";
@@ -63,7 +63,7 @@ export const useParkingScene = (): void => {
     ]);
     await sql`
     truncate outrider.inbox, outrider.parked, outrider.parked_heads, outrider.dead_letters,
-      effects`;
+      outrider.outbox, effects`;
   });
 };
 
@@ -72,6 +72,8 @@ export const deps = () => ({
   transact: ((work) => outbox.transact(db, work)) as Parameters<typeof createWork>[0]["transact"],
   log: silentLog,
   random: () => 0,
+  group: "test",
+  writeRecord,
 });
 
 /** Its effect can be there once only; `fails` decides by key, number and attempt. */

@@ -1,11 +1,11 @@
 /** The child of the shop's worker in which events run that a worker may have died of. */
 
 import { serveSuspects } from "@outrider/inbox";
-import { createOutbox } from "@outrider/outbox";
+import { createOutbox, writeRecord } from "@outrider/outbox";
 import { connect } from "@outrider/postgres";
 import { createLogger, runProcess, settingsOrExit } from "@outrider/runtime";
 import { catalogue } from "./topics.ts";
-import { connectHandlers, handlers, workerSchema } from "./worker-parts.ts";
+import { connectHandlers, group, handlers, workerSchema } from "./worker-parts.ts";
 
 const name = "shop-suspect";
 const settings = settingsOrExit(workerSchema, { env: process.env });
@@ -26,6 +26,8 @@ await runProcess({ name, log }, async (onStop) => {
     log,
     transact: (work) => outbox.transact(db, work),
     random: Math.random,
+    group,
+    writeRecord,
     stopping: stopping.signal,
   });
 });

@@ -1,6 +1,6 @@
 /** The shop's topics, and the catalogue its outbox and its handlers work with. */
 
-import { defineCatalogue, defineTopic } from "@outrider/event";
+import { deadLetterTopic, defineCatalogue, defineTopic } from "@outrider/event";
 import { orderCancelled, orderCreated } from "./events.ts";
 
 const dayMs = 24 * 60 * 60 * 1000;
@@ -18,6 +18,6 @@ const orderEvents = defineTopic({
   minInSyncReplicas: { production: 2, dev: 1 },
 });
 
-export const topics = [orderEvents] as const;
+export const topics = [orderEvents, deadLetterTopic(orderEvents)] as const;
 
 export const catalogue = defineCatalogue(topics, [orderCreated, orderCancelled]);

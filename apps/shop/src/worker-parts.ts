@@ -7,6 +7,9 @@ import * as v from "valibot";
 import { orderStatsHandler } from "./handlers/order-stats.ts";
 import { orderSummary } from "./handlers/order-summary.ts";
 
+/** Of handlers that name none. */
+export const group = "shop";
+
 export const handlers = [orderSummary, orderStatsHandler];
 
 export const workerSchema = v.strictObject({

@@ -4,14 +4,14 @@ import { join } from "node:path";
 import { createHealth } from "@outrider/http";
 import { createIsolation, startInbox } from "@outrider/inbox";
 import { createKafkaProbe, createSubscribe } from "@outrider/kafka";
-import { createOutbox } from "@outrider/outbox";
+import { createOutbox, writeRecord } from "@outrider/outbox";
 import { connect } from "@outrider/postgres";
 import { createLogger, createRegistry, describeSettings, runProcess } from "@outrider/runtime";
 import { serveOnNode, settingsOrExit } from "@outrider/runtime";
 import { checkConsumers, checkPartitions } from "./checks.ts";
 import { createInboxMetrics, registerBreakers, registerParked } from "./metrics.ts";
 import { catalogue } from "./topics.ts";
-import { connectHandlers, handlers, workerSchema } from "./worker-parts.ts";
+import { connectHandlers, group, handlers, workerSchema } from "./worker-parts.ts";
 
 const name = "shop-worker";
 const settings = settingsOrExit(workerSchema, { env: process.env });
@@ -41,10 +41,11 @@ await runProcess({ name, log }, async (onStop) => {
       subscribe: createSubscribe(kafka, log, { clientId }),
       log,
       random: Math.random,
+      writeRecord,
       isolation: createIsolation({ entry: join(import.meta.dirname, "suspect.ts"), log }),
       ...createInboxMetrics(registry, () => inbox.state()),
     },
-    { group: "shop" },
+    { group },
   );
   onStop("handlers", () => inbox.stop());
   registerBreakers(registry, inbox);

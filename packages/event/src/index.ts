@@ -11,10 +11,17 @@ export { Fault, fault, faultCodes, isFault } from "./fault.ts";
 export type { FaultCode, FaultContext, FieldProblem } from "./fault.ts";
 export type { AssignedPartition, Delivery, Emit, Header, KafkaConnection } from "./ports.ts";
 export type { KafkaRecord, Log, OpenPublisher, Position, Publisher } from "./ports.ts";
-export type { PublishRecord, Refusal, RefusalScope, Subscribe, Subscriber } from "./ports.ts";
+export type {
+  PublishRecord,
+  RawRecord,
+  Refusal,
+  RefusalScope,
+  Subscribe,
+  Subscriber,
+} from "./ports.ts";
 export type { SubscriberEvents, TopicPartition } from "./ports.ts";
 export { topicFor } from "./routing.ts";
 export type { Route } from "./routing.ts";
-export { defineTopic } from "./topic.ts";
+export { deadLetterTopic, deadLetterTopicName, defineTopic } from "./topic.ts";
 export type { Profile, TopicSpec } from "./topic.ts";
 export type { OpenTimers, Timer, Timers } from "./timers.ts";

@@ -31,6 +31,15 @@ export type PublishRecord = Readonly<{
   timestampMs: number;
 }>;
 
+/** A record that is no event of an app's, such as a copy of one that was given up. */
+export type RawRecord = Readonly<{
+  topic: string;
+  key: Uint8Array;
+  value: Uint8Array;
+  /** In order; text is sent as UTF-8. */
+  headers: readonly (readonly [name: string, value: string | Uint8Array])[];
+}>;
+
 /** What a refusal says is wrong: one record, its topic, or nothing that reading again changes. */
 export type RefusalScope = "record" | "topic" | "producer";
 

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { isFault } from "./fault.ts";
-import { defineTopic } from "./topic.ts";
+import { deadLetterTopic, defineTopic } from "./topic.ts";
 
 const refusal = (spec: Parameters<typeof defineTopic>[0]): unknown => {
   try {
@@ -54,4 +54,12 @@ test("a compacted topic is refused: it needs exactly-once publishing", () => {
 test("a limit below that of a batch is refused: small records would be refused together", () => {
   expect(isFault(refusal({ name: "a", maxMessageBytes: 1_048_587 }), "topic_unknown")).toBe(true);
   expect(defineTopic({ name: "a", maxMessageBytes: 1_048_588 }).maxMessageBytes).toBe(1_048_588);
+});
+
+test("what is given up goes to a topic of its own, kept longer, with room for the reason", () => {
+  const dead = deadLetterTopic(defineTopic({ name: "a", partitions: 3 }));
+  expect(dead).toMatchObject({ name: "a.dlq", partitions: 3, retentionMs: 2_592_000_000 });
+  expect(dead.maxMessageBytes).toBe(1_048_588 + 65_536);
+  const kept = deadLetterTopic(defineTopic({ name: "a", retentionMs: 9_000_000_000 }));
+  expect(kept.retentionMs).toBe(9_000_000_000);
 });

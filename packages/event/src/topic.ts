@@ -61,3 +61,19 @@ export const defineTopic = (
   }
   return Object.freeze({ ...defaults, ...spec });
 };
+
+/** Where records go that handlers of this topic have given up. */
+export const deadLetterTopicName = (topic: string): string => `${topic}.dlq`;
+
+/** Room for the headers that say why. */
+const reasonBytesMax = 64 * 1024;
+const deadLetterRetentionMs = 30 * dayMs;
+
+/** The topic for what handlers of `topic` give up: kept longer, and with room for the reason. */
+export const deadLetterTopic = (topic: TopicSpec): TopicSpec =>
+  defineTopic({
+    ...topic,
+    name: deadLetterTopicName(topic.name),
+    retentionMs: Math.max(topic.retentionMs, deadLetterRetentionMs),
+    maxMessageBytes: topic.maxMessageBytes + reasonBytesMax,
+  });

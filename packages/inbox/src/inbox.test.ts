@@ -71,6 +71,7 @@ const createWorld = (watermarks: Record<number, number> = {}) => {
     sql,
     log,
     random: () => 0,
+    writeRecord: async () => {},
     isolation: { run: async () => ({ kind: "gone" }), stop: async () => {} },
     transact: (work) => {
       const inbox = async (strings: TemplateStringsArray, ...values: unknown[]) => {

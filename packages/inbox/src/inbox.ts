@@ -45,7 +45,7 @@ const defaults = {
 } as const;
 
 export type InboxDeps = Omit<GroupDeps, "retry" | "work" | "breakers"> &
-  WorkDeps &
+  Omit<WorkDeps, "group"> &
   Pick<RunnerDeps, "isolation">;
 
 export type Inbox = Readonly<{
@@ -66,7 +66,7 @@ export const startInbox = (
   const names = new Set(handlers.map((handler) => handler.name));
   if (names.size < handlers.length) throw new RangeError("Two handlers have the same name");
   const byGroup = Map.groupBy(handlers, (handler) => handler.group ?? settings.group);
-  const work = createWork(deps);
+  const work = createWork({ ...deps, group: settings.group });
   const breakers = createBreakers([...names], deps, limits);
   const groups = [...byGroup].map(([group, members]) =>
     startGroup(
@@ -74,7 +74,7 @@ export const startInbox = (
       { ...deps, work, breakers, retry: limits.retry },
     ),
   );
-  const runner = startRunner(handlers, { ...deps, breakers }, limits);
+  const runner = startRunner(handlers, { ...deps, group: settings.group, breakers }, limits);
   return {
     state: () => groups.map((group) => group.state()),
     openBreakers: breakers.open,

@@ -6,6 +6,7 @@ export { startInbox } from "./inbox.ts";
 export type { Inbox, InboxDeps, InboxSettings } from "./inbox.ts";
 export type { Failure } from "./lane.ts";
 export type { Transact } from "./run-batch.ts";
+export type { WriteRecord } from "./parking/dead-letter-record.ts";
 export { createIsolation, serveSuspects } from "./parking/suspect.ts";
 export type { Isolation } from "./parking/suspect.ts";
 export { discardLetter, redriveLetter } from "./operate/dead-letters.ts";

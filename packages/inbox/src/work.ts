@@ -5,6 +5,7 @@ import type { Sql } from "@outrider/postgres";
 import { classify } from "./classify.ts";
 import type { Handler } from "./handler.ts";
 import type { LaneWork } from "./lane.ts";
+import type { WriteRecord } from "./parking/dead-letter-record.ts";
 import { buryNew, park, parkUnrun } from "./parking/outcome.ts";
 import { queueKeyOf, runBatch, runUnit } from "./run-batch.ts";
 import type { Transact } from "./run-batch.ts";
@@ -13,6 +14,9 @@ export type WorkDeps = Readonly<{
   sql: Sql;
   transact: Transact;
   random(): number;
+  /** Group of handlers that name none. */
+  group: string;
+  writeRecord: WriteRecord;
   onParked?(handler: string, code: string): void;
   onBuried?(handler: string, code: string): void;
 }>;
@@ -21,11 +25,12 @@ export const createWork = (deps: WorkDeps): LaneWork => {
   const { sql, transact, random } = deps;
   const putAway: LaneWork["putAway"] = async (handler, delivery, error) => {
     const failure = classify(error);
-    const { name, retry, onBury } = handler;
+    const { name, retry, onBury, group = deps.group } = handler;
     const waiting = { eventId: delivery.eventId, record: delivery.record };
     const key = queueKeyOf(handler, delivery);
     if (failure.kind === "fatal" || (failure.kind === "retryable" && retry.attemptsMax <= 1)) {
-      const dead = { waiting, key, onBury, failure, error };
+      const { writeRecord } = deps;
+      const dead = { waiting, key, onBury, failure, error, group, writeRecord };
       const isBuried = await sql.begin((tx) => buryNew(tx, name, dead));
       if (isBuried) deps.onBuried?.(name, failure.code);
       return;

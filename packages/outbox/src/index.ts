@@ -15,3 +15,4 @@ export type { Relay, RelayDeps, RelaySettings, RelayState } from "./relay/relay.
 export type { OrderFinding } from "./relay/order-watch.ts";
 export { connectStore, createStore } from "./relay/store.ts";
 export type { Store, StoreConnection } from "./relay/store.ts";
+export { writeRecord } from "./write-record.ts";

@@ -8,10 +8,18 @@ import type { TransactionSql } from "@outrider/postgres";
 import { fingerprintOf } from "../classify.ts";
 import type { Classified } from "../classify.ts";
 import type { OnBury } from "../handler.ts";
+import { deadLetterRecord } from "./dead-letter-record.ts";
+import type { WriteRecord } from "./dead-letter-record.ts";
 import { enqueue, keyOf, lockClaim, settleHead, takeHead } from "./queue.ts";
 import type { Claim, ParkedRow, Waiting } from "./queue.ts";
 
-export type Failing = Readonly<{ failure: Classified; error: unknown }>;
+export type Failing = Readonly<{
+  failure: Classified;
+  error: unknown;
+  /** Of the handler. */
+  group: string;
+  writeRecord: WriteRecord;
+}>;
 
 const insertInbox = async (
   tx: TransactionSql,
@@ -189,29 +197,34 @@ type Letter = Failing &
 
 const writeLetter = async (
   tx: TransactionSql,
-  { handler, waiting, attempts, onBury, failure, error }: Letter,
+  { handler, waiting, attempts, onBury, failure, error, group, writeRecord }: Letter,
 ): Promise<void> => {
   const { record, eventId } = waiting;
+  const fingerprint = fingerprintOf(handler, failure, error);
+  const key = keyOf(waiting);
   const texts = new Map(
     record.headers
       .flatMap((header) => Object.entries(header))
       .map(([name, bytes]) => [name, textOf(bytes)] as const),
   );
   const headers = [...texts].map(([name, text]) => [name, text]);
-  await tx`
+  const [letter] = await tx<{ attempts: number }[]>`
     insert into outrider.dead_letters as letter
       (origin, handler, event_id, type, version, sequence, topic, key, partition, "offset",
         headers, payload, code, message, fingerprint, attempts, skipped, occurred_at)
     values ('handler', ${handler}, ${eventId}, ${stringOf(texts.get("ce_type"))},
       ${versionOf(texts.get("ce_dataschema"))}, ${integerOf(texts.get("ce_sequence"))},
-      ${record.topic}, ${keyOf(waiting) as Buffer}, ${record.partition}, ${record.offset},
+      ${record.topic}, ${key as Buffer}, ${record.partition}, ${record.offset},
       ${JSON.stringify(headers)}::text::jsonb, ${record.value as Buffer | null}, ${failure.code},
-      ${failure.message}, ${fingerprintOf(handler, failure, error)}, ${attempts},
+      ${failure.message}, ${fingerprint}, ${attempts},
       ${onBury === "skip"}, to_timestamp(${record.timestampMs / 1000}::float8))
     on conflict (event_id, handler) do update
     set state = 'open', attempts = letter.attempts + excluded.attempts, code = excluded.code,
       message = excluded.message, fingerprint = excluded.fingerprint, skipped = excluded.skipped,
-      buried_at = clock_timestamp(), closed_at = null, closed_by = null, reason = null`;
+      buried_at = clock_timestamp(), closed_at = null, closed_by = null, reason = null
+    returning attempts`;
+  const given = { handler, group, eventId, key, record, failure, fingerprint };
+  await writeRecord(tx, deadLetterRecord({ ...given, attempts: letter?.attempts ?? attempts }));
 };
 
 type HeaderValue = string | Readonly<{ base64: string }>;

@@ -11,6 +11,7 @@ import { createDelivery } from "../delivery.ts";
 import type { Handler } from "../handler.ts";
 import { runInTime } from "../run-batch.ts";
 import type { Transact } from "../run-batch.ts";
+import type { WriteRecord } from "./dead-letter-record.ts";
 import { buryParked, finish, postpone, split } from "./outcome.ts";
 import type { Claim, ParkedRow } from "./queue.ts";
 
@@ -25,6 +26,9 @@ export type ClaimDeps = Readonly<{
   transact: Transact;
   log: Log;
   random(): number;
+  /** Group of handlers that name none. */
+  group: string;
+  writeRecord: WriteRecord;
   /** How old an event may get by transient failures before it is given up. */
   transientMaxAgeMs: number;
   /** Aborted when the worker cannot wait any longer. */
@@ -95,10 +99,12 @@ type Giving = Readonly<{ claim: Claim; handler: Handler; row: ParkedRow }>;
 export const bury = async (
   { claim, handler, row }: Giving,
   failing: Readonly<{ failure: Classified; error: unknown }>,
-  deps: Pick<ClaimDeps, "sql" | "log" | "random" | "stopping">,
+  deps: Omit<ClaimDeps, "transact">,
 ): Promise<Outcome> => {
-  const { name, onBury } = handler;
-  await store(deps, (tx) => buryParked(tx, claim, { row, onBury, ...failing }));
+  const { name, onBury, group = deps.group } = handler;
+  const { writeRecord } = deps;
+  const dead = { row, onBury, group, writeRecord, ...failing };
+  await store(deps, (tx) => buryParked(tx, claim, dead));
   const { failure, error } = failing;
   const what = { handler: name, eventId: row.eventId, code: failure.code, err: error };
   deps.log.error(what, "an event is given up");

@@ -5,16 +5,13 @@
  */
 
 import { setTimeout as delay } from "node:timers/promises";
-import type { Log } from "@outrider/event";
-import type { Sql } from "@outrider/postgres";
 import type { Breakers } from "../breaker.ts";
 import type { Handler } from "../handler.ts";
-import type { Transact } from "../run-batch.ts";
 import { createFreshHeads } from "./fresh.ts";
 import { claimDue, readDueHandlers, renewClaim } from "./queue.ts";
 import type { Claim, ClaimOptions } from "./queue.ts";
 import { runClaim } from "./run-claim.ts";
-import type { Outcome } from "./run-claim.ts";
+import type { ClaimDeps, Outcome } from "./run-claim.ts";
 import { runSuspect } from "./suspect.ts";
 import type { Isolation } from "./suspect.ts";
 
@@ -31,17 +28,16 @@ export type RunnerLimits = Readonly<{
   transientMaxAgeMs: number;
 }>;
 
-export type RunnerDeps = Readonly<{
-  sql: Sql;
-  transact: Transact;
-  log: Log;
-  random(): number;
-  /** Where events run that a process may have died of. */
-  isolation: Isolation;
-  breakers: Pick<Breakers, "isOpen" | "tryProbe" | "yield" | "succeeded" | "failed">;
-  onHandled?(handler: string, events: number, durationMs: number): void;
-  onBuried?(handler: string, code: string): void;
-}>;
+type OfRun = "transientMaxAgeMs" | "stopping" | "onHandler";
+
+export type RunnerDeps = Omit<ClaimDeps, OfRun> &
+  Readonly<{
+    /** Where events run that a process may have died of. */
+    isolation: Isolation;
+    breakers: Pick<Breakers, "isOpen" | "tryProbe" | "yield" | "succeeded" | "failed">;
+    onHandled?(handler: string, events: number, durationMs: number): void;
+    onBuried?(handler: string, code: string): void;
+  }>;
 
 export type Runner = Readonly<{
   /** Looks at once. */

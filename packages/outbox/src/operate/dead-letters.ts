@@ -212,13 +212,16 @@ const assertJson = (letter: Letter, { payload }: Edit): void => {
 
 /** Its key has gone on without it, so it comes after what is there now: a raw row at the end. */
 const insertAgain = async (tx: Tx, letter: Letter, edit: Edit | undefined): Promise<void> => {
-  const headers = {
-    ...Object.fromEntries(letter.headers.filter(([, value]) => typeof value === "string")),
-    ...(edit && { ce_id: edit.eventId, ce_replaces: letter.eventId }),
-  };
+  const headers = edit
+    ? [
+        ...letter.headers.filter(([name]) => name !== "ce_id"),
+        ["ce_id", edit.eventId],
+        ["ce_replaces", letter.eventId],
+      ]
+    : letter.headers;
   await tx`
     insert into outrider.outbox (event_id, topic, key, headers, payload)
-    select ${edit?.eventId ?? letter.eventId}, topic, key, ${tx.json(headers)},
+    select ${edit?.eventId ?? letter.eventId}, topic, key, ${tx.json(headers as never)},
       ${edit?.payload ?? letter.payload}
     from outrider.dead_letters where id = ${letter.id}`;
 };

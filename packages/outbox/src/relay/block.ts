@@ -82,7 +82,9 @@ export const applyVerdict = async (
     ), edited as (
       update outrider.outbox_held h
       set event_id = block.replacement_id, payload = block.replacement_payload,
-        headers = h.headers || jsonb_build_object('ce_replaces', h.event_id::text)
+        headers = h.headers || case jsonb_typeof(h.headers)
+          when 'array' then jsonb_build_array(jsonb_build_array('ce_replaces', h.event_id::text))
+          else jsonb_build_object('ce_replaces', h.event_id::text) end
       from block
       where block.verdict = 'edit' and h.block = block.id and h.id = block.head_id
     ), discarded as (

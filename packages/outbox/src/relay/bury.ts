@@ -1,6 +1,8 @@
 /** Giving an event up: a dead letter, and a block for its key unless the policy is `skip`. */
 
 import type { Sql } from "@outrider/postgres";
+import { headerPairs } from "../header-pairs.ts";
+import type { HeaderPair } from "../header-pairs.ts";
 import type { Lease } from "./lease.ts";
 import type { PendingRow } from "./read.ts";
 import { recordOf } from "./record.ts";
@@ -70,7 +72,7 @@ const letterSql = (sql: Sql, { row, cause, policy }: Burial, from: "gone") => sq
   insert into outrider.dead_letters as letter
     (origin, event_id, type, version, sequence, topic, key, headers, payload, code, message,
       fingerprint, skipped, occurred_at)
-  select 'relay', event_id, type, version, sequence, topic, key, ${sql.json(headerPairs(row))},
+  select 'relay', event_id, type, version, sequence, topic, key, ${sql.json(pairsOf(row))},
     payload, ${cause.code}, ${cause.message}, ${`relay ${row.topic} ${cause.code}`},
     ${policy === "skip"}, to_timestamp(${recordOf(row).timestampMs / 1000}::float8)
   from ${sql(from)}
@@ -80,17 +82,6 @@ const letterSql = (sql: Sql, { row, cause, policy }: Burial, from: "gone") => sq
     buried_at = clock_timestamp(), closed_at = null, closed_by = null, reason = null
   returning letter.id`;
 
-type HeaderPair = [name: string, value: string | { base64: string }];
-
-/** The headers that the record would have had; those that are no text in base64. */
-const headerPairs = (row: PendingRow): HeaderPair[] =>
-  recordOf(row)
-    .headers.flatMap((header) => Object.entries(header))
-    .map(([name, bytes]) => [name, shown(Buffer.from(bytes))]);
-
-const shown = (bytes: Buffer): string | { base64: string } => {
-  const text = bytes.toString("utf8");
-  // Postgres keeps no zero bytes in texts.
-  const isText = Buffer.from(text).equals(bytes) && !text.includes("\0");
-  return isText ? text : { base64: bytes.toString("base64") };
-};
+/** The headers that the record would have had. */
+const pairsOf = (row: PendingRow): HeaderPair[] =>
+  headerPairs(recordOf(row).headers.flatMap((header) => Object.entries(header)));

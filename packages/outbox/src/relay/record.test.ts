@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { decodeRecord, readType } from "@outrider/event";
 import type { PublishRecord } from "@outrider/event";
 import type { PendingRow } from "./read.ts";
+import { headerPairs } from "../header-pairs.ts";
 import { recordOf } from "./record.ts";
 
 type Change = Partial<Omit<PendingRow, "headers">> & Readonly<{ headers?: unknown }>;
@@ -144,6 +145,24 @@ describe("a raw row", () => {
     for (const headers of times) {
       expect(recordOf(row({ ...raw, headers })).timestampMs).toBe(1_700_000_000_456);
     }
+  });
+
+  test("of writeRecord keeps the order, the repetitions and the bytes of its headers", () => {
+    const bytes = Buffer.from([0, 255, 1]);
+    const pairs = headerPairs([
+      ["b", "1"],
+      ["a", bytes],
+      ["b", "2"],
+      ["ce_time", "2026-01-02T03:04:05.678Z"],
+    ]);
+    const record = recordOf(row({ ...raw, headers: JSON.parse(JSON.stringify(pairs)) }));
+    expect(record.headers.flatMap((one) => Object.entries(one))).toEqual([
+      ["b", "1"],
+      ["a", bytes],
+      ["b", "2"],
+      ["ce_time", "2026-01-02T03:04:05.678Z"],
+    ]);
+    expect(record.timestampMs).toBe(Date.parse("2026-01-02T03:04:05.678Z"));
   });
 
   test("with headers that are no texts, or none, is shown as it stands", () => {

@@ -2,6 +2,8 @@
 
 import { dataschemaOf } from "@outrider/event";
 import type { PublishRecord } from "@outrider/event";
+import { bytesOf } from "../header-pairs.ts";
+import type { HeaderPair } from "../header-pairs.ts";
 import type { PendingRow } from "./read.ts";
 
 type RecordHeader = PublishRecord["headers"][number];
@@ -51,11 +53,20 @@ const schemaOf = (type: string, version: number): readonly RecordHeader[] => {
 
 /** The same row gives the same bytes whenever and by whomever it is published. */
 export const recordOf = (row: PendingRow): PublishRecord => {
-  const stored = (JSON.parse(row.headers) ?? {}) as Record<string, unknown>;
+  const stored = (JSON.parse(row.headers) ?? {}) as Record<string, unknown> | HeaderPair[];
+  if (Array.isArray(stored)) return rawRecordOf(row, stored);
   const headers = attributesOf(row);
   for (const name in stored) headers.push(header(name, stored[name]));
   const { topic, key, payload: value } = row;
   return { topic, key, value, headers, timestampMs: timestampOf(stored, row) };
+};
+
+/** `writeRecord`'s: order, repetition and bytes of its headers are as they were. */
+const rawRecordOf = (row: PendingRow, pairs: readonly HeaderPair[]): PublishRecord => {
+  const { topic, key, payload: value } = row;
+  const headers = pairs.map(([name, stored]) => ({ [name]: bytesOf(stored) }));
+  const timestampMs = timestampOf(Object.fromEntries(pairs), row);
+  return { topic, key, value, headers, timestampMs };
 };
 
 /** Raw rows, and those of writers in other languages, need not say when it happened. */
