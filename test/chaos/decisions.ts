@@ -17,7 +17,7 @@ export const readLetters = async (sql: Sql): Promise<LetterOutcome[]> => [
   ...(await sql<LetterOutcome[]>`
     select event_id::text as id, state, replaced_by::text as "replacedBy", code,
       octet_length(payload) as bytes
-    from outrider.dead_letters`),
+    from outrider.dead_letters where origin = 'relay'`),
 ];
 
 /**

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { faultsOf } from "./faults.ts";
 import type { FaultScene } from "./faults.ts";
-import type { RelayFleet } from "./fleet.ts";
+import type { Fleet } from "./fleet.ts";
 import type { Proxy } from "./proxy.ts";
 import type { Service, Stage } from "./stage.ts";
 
@@ -12,7 +12,8 @@ const sceneOf = (ready: number, violations: string[]): FaultScene => {
   const stage = { postgres: service, broker: service } as unknown as Stage;
   return {
     ...{ stage, leaseTtlMs: 1, longMs: 1, random: () => 0, sql: undefined as never },
-    fleet: { readyCount: async () => ready } as RelayFleet,
+    fleet: { readyCount: async () => ready } as Fleet,
+    workers: undefined as never,
     onViolation: (detail) => void violations.push(detail),
   };
 };

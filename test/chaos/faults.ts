@@ -3,12 +3,13 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Sql } from "@outrider/postgres";
 import type { Cluster } from "./cluster.ts";
-import type { RelayFleet } from "./fleet.ts";
+import type { Fleet } from "./fleet.ts";
 import type { Service, Stage } from "./stage.ts";
 
 export type FaultScene = Readonly<{
   stage: Stage;
-  fleet: RelayFleet;
+  fleet: Fleet;
+  workers: Fleet;
   /** Goes to Postgres directly. */
   sql: Sql;
   leaseTtlMs: number;
@@ -40,6 +41,7 @@ const brokers = (scene: FaultScene): number[] => {
 
 export const faultsOf = ({ cluster }: Stage): Readonly<Record<string, Fault>> => ({
   ...everywhere,
+  ...onWorkers,
   ...(cluster ? withCluster : withBroker),
 });
 
@@ -86,6 +88,29 @@ const everywhere: Readonly<Record<string, Fault>> = {
   },
   "Postgres killed": ({ stage }: FaultScene) => stage.postgres.crash(200),
   "Postgres restarted": ({ stage }: FaultScene) => stage.postgres.restart(),
+};
+
+/** Long enough for claims, readers and group members to be given up. */
+const workerAwayMs = 9000;
+
+const worker = ({ random, workers }: FaultScene): number => Math.floor(random() * workers.size);
+
+const onWorkers: Readonly<Record<string, Fault>> = {
+  "worker killed": (scene: FaultScene) => scene.workers.kill(worker(scene)),
+  "worker stopped and started": async (scene: FaultScene) => {
+    const { exitCode, durationMs } = await scene.workers.restart(worker(scene));
+    if (exitCode !== 0 || durationMs > 10_000) {
+      scene.onViolation(`L3: a worker's stop took ${durationMs.toFixed(0)} ms, code ${exitCode}`);
+    }
+  },
+  "worker paused beyond its claims": (scene: FaultScene) =>
+    scene.workers.pause(worker(scene), workerAwayMs),
+  "workers come and go": async (scene: FaultScene) => {
+    for (const index of [0, 1, 0, 1]) {
+      await scene.workers.kill(index);
+      await delay(scene.random() * 2000);
+    }
+  },
 };
 
 const withBroker: Readonly<Record<string, Fault>> = {

@@ -1,4 +1,4 @@
-/** The relay processes of a run. */
+/** Processes of one kind: the relays of a run, or its workers. */
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -9,7 +9,7 @@ import { until } from "../support/until.ts";
 
 const root = join(import.meta.dirname, "../..");
 
-export type RelayFleet = Readonly<{
+export type Fleet = Readonly<{
   size: number;
   /** SIGKILL, and a new process. */
   kill(index: number): Promise<void>;
@@ -21,10 +21,15 @@ export type RelayFleet = Readonly<{
   readyCount(): Promise<number>;
   /** The most memory that a process has had, bytes. */
   rssMax(): number;
+  /** Processes that have ended by themselves, and were started again. */
+  deaths(): number;
   stop(): Promise<void>;
 }>;
 
 export type FleetOptions = Readonly<{
+  name: "relay" | "worker";
+  /** Of its program, from the project's root. */
+  entry: string;
   size: number;
   nodePath: string;
   logFolder: string;
@@ -34,19 +39,33 @@ export type FleetOptions = Readonly<{
 const stopMs = 10_000;
 const sampleMs = 250;
 
-export const startFleet = async (options: FleetOptions): Promise<RelayFleet> => {
-  const { size, nodePath, logFolder, env } = options;
+export const startFleet = async (options: FleetOptions): Promise<Fleet> => {
+  const { name, entry, size, nodePath, logFolder, env } = options;
   const ports = await Promise.all(Array.from({ length: size }, () => choosePort([0])));
   const spawn = (index: number): Promise<Child> =>
     startChild({
-      name: `relay-${index}`,
+      name: `${name}-${index}`,
       command: nodePath,
-      args: [join(root, "apps/relay/src/main.ts")],
+      args: [join(root, entry)],
       cwd: root,
       env: { ...env, PORT: String(ports[index]) },
-      logFile: join(logFolder, `relay-${index}.log`),
+      logFile: join(logFolder, `${name}-${index}.log`),
     });
   const children = await Promise.all(ports.map((_, index) => spawn(index)));
+  let isOver = false;
+  let deaths = 0;
+  /** Whoever runs the processes starts one again that has ended by itself. */
+  const keep = async (index: number, child: Child): Promise<void> => {
+    await child.exited;
+    if (isOver || children[index] !== child) return;
+    deaths += 1;
+    use(index, await spawn(index));
+  };
+  const use = (index: number, child: Child): void => {
+    children[index] = child;
+    void keep(index, child);
+  };
+  for (const [index, child] of children.entries()) void keep(index, child);
   let rssMax = 0;
   const sampling = setInterval(() => {
     for (const { pid } of children) rssMax = Math.max(rssMax, rssOf(pid));
@@ -54,8 +73,11 @@ export const startFleet = async (options: FleetOptions): Promise<RelayFleet> => 
 
   const replace = async (index: number, end: (child: Child) => Promise<void>): Promise<void> => {
     const child = children[index] as Child;
+    // From here on nobody else starts another one.
+    const ended = { ...child };
+    children[index] = ended;
     await end(child);
-    children[index] = await spawn(index);
+    use(index, await spawn(index));
   };
 
   return {
@@ -67,14 +89,18 @@ export const startFleet = async (options: FleetOptions): Promise<RelayFleet> => 
       }),
     pause: async (index, ms) => {
       const { pid } = children[index] as Child;
-      process.kill(pid, "SIGSTOP");
+      // It may have ended by itself.
+      const signal = (name: NodeJS.Signals) => {
+        if (children[index]?.pid === pid) process.kill(pid, name);
+      };
+      signal("SIGSTOP");
       await delay(ms);
-      process.kill(pid, "SIGCONT");
+      signal("SIGCONT");
     },
     restart: async (index) => {
       // A process that does not hear signals yet ends as any other.
       const isListening = () => answers(ports[index] as number, "livez");
-      await until(isListening, { what: "a relay that listens" });
+      await until(isListening, { what: `a ${name} that listens` });
       const startedMs = performance.now();
       let ended = { exitCode: 0, durationMs: 0 };
       await replace(index, async (child) => {
@@ -88,7 +114,9 @@ export const startFleet = async (options: FleetOptions): Promise<RelayFleet> => 
       return ready.filter(Boolean).length;
     },
     rssMax: () => rssMax,
+    deaths: () => deaths,
     stop: async () => {
+      isOver = true;
       clearInterval(sampling);
       await Promise.all(children.map((child) => child.stop(stopMs)));
     },

@@ -2,7 +2,10 @@
 
 import { randomUUID } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
-import { discardDeadLetter, listDeadLetters, releaseDeadLetter } from "@outrider/outbox";
+import { discardLetter, redriveLetter } from "@outrider/inbox";
+import { discardDeadLetter, listDeadLetters, readDeadLetter } from "@outrider/outbox";
+import { releaseDeadLetter } from "@outrider/outbox";
+import type { LetterSummary } from "@outrider/outbox";
 import type { Sql } from "@outrider/postgres";
 
 export type OperatorCounts = { discarded: number; edited: number; retried: number };
@@ -14,14 +17,17 @@ export type Operator = Readonly<{
   stop(): Promise<void>;
 }>;
 
+type Decision = Readonly<{ id: number; by: string; reason: string }>;
+
 const pauseMs = 700;
 
 export const startOperator = (sql: Sql, random: () => number): Operator => {
   const counts: OperatorCounts = { discarded: 0, edited: 0, retried: 0 };
   let isOver = false;
 
-  const decide = async (id: number, mayRetry: boolean): Promise<void> => {
-    const decision = { id, by: "chaos", reason: "a fault test" };
+  const decide = async (letter: LetterSummary, mayRetry: boolean): Promise<void> => {
+    const decision = { id: letter.id, by: "chaos", reason: "a fault test" };
+    if (letter.handler !== null) return decideForHandler(letter, decision);
     const dice = random();
     if (dice < 0.4) {
       await discardDeadLetter(sql, decision);
@@ -37,9 +43,22 @@ export const startOperator = (sql: Sql, random: () => number): Operator => {
     }
   };
 
+  const decideForHandler = async (letter: LetterSummary, decision: Decision): Promise<void> => {
+    if (random() < 0.4) {
+      await discardLetter(sql, decision);
+      counts.discarded += 1;
+      return;
+    }
+    const { payload } = await readDeadLetter(sql, letter.id);
+    const mended = { ...JSON.parse(Buffer.from(payload).toString("utf8")), text: "mended" };
+    const edit = { eventId: randomUUID(), payload: Buffer.from(JSON.stringify(mended)) };
+    await redriveLetter(sql, { ...decision, edit });
+    counts.edited += 1;
+  };
+
   const turn = async (mayRetry: boolean): Promise<void> => {
     for (const letter of await listDeadLetters(sql, { state: "open", limit: 100 })) {
-      await decide(letter.id, mayRetry).catch(() => {});
+      await decide(letter, mayRetry).catch(() => {});
     }
   };
 

@@ -7,6 +7,8 @@ const row = (cells: readonly (string | number)[]): string => `| ${cells.join(" |
 const table = (head: readonly [string, string], rows: readonly (readonly [string, number])[]) =>
   [row(head), row(["---", "--:"]), ...rows.map((cells) => row(cells))].join("\n");
 
+const mebibytes = (bytes: number): number => Math.round(bytes / 1024 / 1024);
+
 export const reportText = (report: ChaosReport): string => {
   const { bank, operator, violations } = report;
   const operations: [string, number][] = [
@@ -32,7 +34,10 @@ export const reportText = (report: ChaosReport): string => {
       `committed, ${report.records} records are in Kafka, ${report.duplicates} of them ` +
       "duplicates. " +
       `After the faults the backlog was gone in ${(report.drainMs / 1000).toFixed(1)} s. ` +
-      `A relay had at most ${Math.round(report.relayRssMaxBytes / 1024 / 1024)} MiB.`,
+      `Two workers (${report.protocol}) made ${report.effects} effects of three handlers, and ended ` +
+      `${report.workerDeaths} times by events that kill. ` +
+      `A relay had at most ${mebibytes(report.relayRssMaxBytes)} MiB, ` +
+      `a worker ${mebibytes(report.workerRssMaxBytes)}.`,
     table(["operation", "count"], operations),
     table(["fault", "count"], injected as [string, number][]),
     `What the checker found:\n\n${found}`,

@@ -5,7 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { applyTopics, readTopic } from "@outrider/broker";
-import { defineTopic } from "@outrider/event";
+import { deadLetterTopic, defineTopic, headerTexts } from "@outrider/event";
+import type { KafkaRecord } from "@outrider/event";
 import { connect } from "@outrider/postgres";
 import { migrateAll } from "@outrider/postgres/migrate";
 import type { Sql } from "@outrider/postgres";
@@ -19,6 +20,8 @@ import { afterDecisions, checkAccounts, checkInnocence, readLetters } from "./de
 import { faultsOf } from "./faults.ts";
 import type { FaultScene } from "./faults.ts";
 import { startFleet } from "./fleet.ts";
+import type { Fleet } from "./fleet.ts";
+import { checkHandlers, countUndecided, createEffects } from "./handled.ts";
 import { startOperator } from "./operator.ts";
 import type { OperatorCounts } from "./operator.ts";
 import { startStage } from "./stage.ts";
@@ -47,6 +50,12 @@ export type ChaosReport = Readonly<{
   records: number;
   duplicates: number;
   drainMs: number;
+  effects: number;
+  /** Of the workers' groups. */
+  protocol: string;
+  workerRssMaxBytes: number;
+  /** Workers that events have killed. */
+  workerDeaths: number;
   relayRssMaxBytes: number;
   violations: readonly string[];
 }>;
@@ -56,12 +65,14 @@ const smallTopicBytes = 10_000;
 const batchMax = 200;
 const leaseTtlMs = 2000;
 const relays = 2;
+const workers = 2;
+const protocols = ["consumer", "classic:cooperative-sticky", "classic:range"];
 /** What a relay may need at most; far above what it does need, far below growing. */
 const rssLimitBytes = 700 * 1024 * 1024;
 const folderOf = () => mkdtempSync(join(tmpdir(), "outrider-chaos-"));
 
 export const runChaos = async (options: ChaosOptions): Promise<ChaosReport> => {
-  const { seed, env, brokers, say } = options;
+  const { seed, brokers, say } = options;
   const folder = folderOf();
   const logFolder = join(folder, "logs");
   mkdirSync(logFolder);
@@ -70,19 +81,8 @@ export const runChaos = async (options: ChaosOptions): Promise<ChaosReport> => {
   const violations: string[] = [];
   try {
     await prepare(sql, stage);
-    const fleet = await startFleet({
-      size: relays,
-      nodePath: stage.nodePath,
-      logFolder,
-      env: {
-        ...env,
-        DATABASE_URL: stage.postgres.url,
-        KAFKA_BOOTSTRAP_SERVERS: stage.kafka.bootstrapServers,
-        RELAY_LEASE_TTL_MS: String(leaseTtlMs),
-        RELAY_BATCH_MAX: String(batchMax),
-        LOG_LEVEL: "warn",
-      },
-    });
+    const fleets = await startFleets(stage, logFolder, options);
+    const { fleet } = fleets;
     try {
       const allReady = async () => (await fleet.readyCount()) === relays;
       await until(allReady, { what: "the relays", timeoutMs: 30_000, pollMs: 100 });
@@ -97,7 +97,7 @@ export const runChaos = async (options: ChaosOptions): Promise<ChaosReport> => {
         pauseMs: 20,
       });
       const operator = startOperator(sql, seededRandom(seed + 2));
-      const scene = { stage, fleet, sql, leaseTtlMs, longMs: options.longMs, random };
+      const scene = { stage, ...fleets, sql, leaseTtlMs, longMs: options.longMs, random };
       const onViolation = (detail: string) => void violations.push(detail);
       const injected = await inject({ ...scene, onViolation }, options);
       say("the faults are over: draining");
@@ -108,20 +108,23 @@ export const runChaos = async (options: ChaosOptions): Promise<ChaosReport> => {
         violations.push(`L1: ${(error as Error).message}`);
       });
       const drainMs = performance.now() - startedMs;
+      const handled = await handleRest(sql, stage, operator.finish);
+      violations.push(...handled.violations);
       const history = await checkHistory(sql, stage.kafka.bootstrapServers, injected);
-      if (history.violations.length > 0) {
-        violations.push(...history.violations);
-        await keepEvidence(sql, stage, logFolder);
-      }
+      violations.push(...history.violations);
+      if (violations.length > 0) await keepEvidence(sql, stage, logFolder);
       if (fleet.rssMax() > rssLimitBytes) violations.push("L4: a relay needs too much memory");
+      if (fleets.workers.rssMax() > rssLimitBytes) violations.push("L4: a worker, too");
       return {
         ...{ seed, seconds: options.seconds, brokers, faults: injected, bank: bank.counts },
         ...{ operator: operator.counts, drainMs, relayRssMaxBytes: fleet.rssMax() },
+        ...{ effects: handled.effects, protocol: protocolOf(seed) },
+        ...{ workerRssMaxBytes: fleets.workers.rssMax(), workerDeaths: fleets.workers.deaths() },
         ...history,
         violations,
       };
     } finally {
-      await fleet.stop();
+      await Promise.all([fleet.stop(), fleets.workers.stop()]);
     }
   } finally {
     await sql.end({ timeout: 1 });
@@ -131,17 +134,53 @@ export const runChaos = async (options: ChaosOptions): Promise<ChaosReport> => {
   }
 };
 
+/** So that every one is run now and then. */
+const protocolOf = (seed: number): string => protocols[seed % protocols.length] as string;
+
+const startFleets = async (
+  stage: Stage,
+  logFolder: string,
+  { env, seed }: ChaosOptions,
+): Promise<Readonly<{ fleet: Fleet; workers: Fleet }>> => {
+  const ofAll = {
+    ...env,
+    DATABASE_URL: stage.postgres.url,
+    KAFKA_BOOTSTRAP_SERVERS: stage.kafka.bootstrapServers,
+    LOG_LEVEL: "warn",
+  };
+  const { nodePath } = stage;
+  const fleet = await startFleet({
+    ...{ name: "relay", entry: "apps/relay/src/main.ts", size: relays, nodePath, logFolder },
+    env: {
+      ...ofAll,
+      RELAY_LEASE_TTL_MS: String(leaseTtlMs),
+      RELAY_BATCH_MAX: String(batchMax),
+    },
+  });
+  const ofWorkers = await startFleet({
+    ...{ name: "worker", entry: "test/support/chaos-worker.ts", size: workers },
+    ...{ nodePath, logFolder },
+    env: { ...ofAll, CHAOS_PROTOCOL: protocolOf(seed) },
+  });
+  return { fleet, workers: ofWorkers };
+};
+
 type Stage = Awaited<ReturnType<typeof startStage>>;
 
 const prepare = async (sql: Sql, { postgres, kafka, cluster }: Stage): Promise<void> => {
   await migrateAll({ url: postgres.directUrl, folder: join(import.meta.dirname, "../../drizzle") });
   await recordCommits(sql);
   await createAccounts(sql);
+  await createEffects(sql);
   const ordinary = defineTopic({ name: topics.ordinary, partitions: 6 });
   const small = defineTopic({ name: topics.small, partitions: 2 });
   // Of three brokers all have to be there for the one topic, and two for the other.
   const minInSyncReplicas = { dev: 1, production: 3 };
-  const topicsOfRun = [ordinary, { ...small, maxMessageBytes: smallTopicBytes, minInSyncReplicas }];
+  const topicsOfRun = [
+    ordinary,
+    deadLetterTopic(ordinary),
+    { ...small, maxMessageBytes: smallTopicBytes, minInSyncReplicas },
+  ];
   await applyTopics(kafka, { topics: topicsOfRun, profile: cluster ? "production" : "dev" });
 };
 
@@ -176,7 +215,7 @@ const inject = async (scene: FaultScene, { seconds, say }: ChaosOptions): Promis
 };
 
 const serviceOf = (kind: string): string =>
-  ["relay", "Postgres"].find((name) => kind.includes(name)) ?? "Kafka";
+  ["relay", "worker", "Postgres"].find((name) => kind.includes(name)) ?? "Kafka";
 
 /** Two faults of one service at once would undo each other. */
 const fits = (kind: string, at: number, all: readonly string[]): boolean =>
@@ -204,6 +243,30 @@ const drain = async (
   await until(allReady, { what: "every relay's readiness", timeoutMs: 30_000, pollMs: 200 });
 };
 
+/** The workers' share: everything that is in Kafka gets an outcome, and operators have decided. */
+const handleRest = async (sql: Sql, { kafka }: Stage, decideAll: () => Promise<void>) => {
+  const log = (await readTopic(kafka, topics.ordinary)).map(handledEventOf);
+  const events = [...new Map(log.map((event) => [event.id, event])).values()];
+  const undecided = await countUndecided(sql, events);
+  const isDone = async () => {
+    await decideAll();
+    return (await countUndecided(sql, events)) === 0;
+  };
+  const violations: string[] = [];
+  const timeoutMs = 60_000 + undecided * 5;
+  await until(isDone, { what: "an outcome for every event", timeoutMs, pollMs: 500 }).catch(
+    (error: unknown) => void violations.push(`L1, L2: ${(error as Error).message}`),
+  );
+  violations.push(...(await checkHandlers(sql, events)));
+  const [row] = await sql<{ count: number }[]>`select count(*)::int from public.effects`;
+  return { violations, effects: row?.count ?? 0 };
+};
+
+const handledEventOf = (record: KafkaRecord) => {
+  const { ce_id: id = "", ce_sequence: sequence } = headerTexts(record.headers);
+  return { id, key: String(record.key), sequence: Number(sequence) };
+};
+
 /** Everything that is needed to find out how it came. */
 const keepEvidence = async (sql: Sql, { kafka }: Stage, folder: string): Promise<void> => {
   const letters = await sql`select * from outrider.dead_letters order by id`;
@@ -211,7 +274,12 @@ const keepEvidence = async (sql: Sql, { kafka }: Stage, folder: string): Promise
   const logs = await Promise.all(
     Object.values(topics).map(async (topic) => (await readTopic(kafka, topic)).map(logRecordOf)),
   );
-  const evidence = JSON.stringify({ letters, committed, logs: logs.flat() });
+  const tables: Record<string, unknown> = {};
+  for (const name of ["inbox", "parked", "parked_heads", "breakers", "readers", "watermarks"]) {
+    tables[name] = await sql`select * from outrider.${sql(name)}`;
+  }
+  const effects = await sql`select * from public.effects order by position`;
+  const evidence = JSON.stringify({ letters, committed, logs: logs.flat(), effects, tables });
   writeFileSync(join(folder, "evidence.json"), evidence);
   // The brokers' own files say which producer has written what.
   const state = join(folder, "../.outrider");

@@ -19,7 +19,7 @@ import { logRecordOf, readCommits, recordCommits } from "../e2e/observer.ts";
 import { testEnvironment } from "../support/environment.ts";
 import { until } from "../support/until.ts";
 import { startFleet } from "./fleet.ts";
-import type { RelayFleet } from "./fleet.ts";
+import type { Fleet } from "./fleet.ts";
 import { startStage } from "./stage.ts";
 import type { Stage } from "./stage.ts";
 
@@ -28,7 +28,7 @@ const rounds = 5;
 const warmUpKeys = 64;
 
 let stage: Stage;
-let fleet: RelayFleet;
+let fleet: Fleet;
 
 const connectNow = () => connect({ url: stage.postgres.directUrl, name: "crash", poolMax: 2 });
 
@@ -43,6 +43,7 @@ beforeAll(async () => {
   const logFolder = join(folder, "logs");
   mkdirSync(logFolder);
   fleet = await startFleet({
+    ...{ name: "relay", entry: "apps/relay/src/main.ts" },
     size: 1,
     nodePath: stage.nodePath,
     logFolder,

@@ -18,8 +18,9 @@ export const recordCommits = async (sql: Sql): Promise<void> => {
       values (new.event_id, convert_from(new.key, 'UTF8'), new.sequence, new.topic);
       return null;
     end $$;
+    -- What handlers have given up is no event of its own.
     create trigger record_commit after insert on outrider.outbox
-      for each row execute function public.record_commit();
+      for each row when (new.topic not like '%.dlq') execute function public.record_commit();
   `);
 };
 

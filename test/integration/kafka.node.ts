@@ -33,9 +33,14 @@ describe("over librdkafka", () => {
   });
   after(() => publisher.close());
 
-  for (const groupProtocol of ["consumer", "classic"] as const) {
-    describeSubscriber(`over librdkafka, protocol ${groupProtocol}`, {
-      subscribe: createSubscribe(kafka, silentLog, { clientId: "test-subscriber", groupProtocol }),
+  for (const protocol of [
+    { groupProtocol: "consumer" },
+    { groupProtocol: "classic", assignmentStrategy: "range" },
+    { groupProtocol: "classic", assignmentStrategy: "cooperative-sticky" },
+  ] as const) {
+    const { groupProtocol, assignmentStrategy = "" } = { assignmentStrategy: "", ...protocol };
+    describeSubscriber(`over librdkafka, protocol ${groupProtocol} ${assignmentStrategy}`, {
+      subscribe: createSubscribe(kafka, silentLog, { clientId: "test-subscriber", ...protocol }),
       createTopic,
       publish: (records) => publisher.publish(records).done,
       truncate,

@@ -65,6 +65,31 @@ describe("races", () => {
     expect([await countOf("parked"), await states()]).toEqual([0, { handled: 1 }]);
   });
 
+  for (const join of ["behind a parked key", "unrun"] as const) {
+    test(`an event that comes twice has its first place when it is parked ${join}`, async () => {
+      const records = recordsOf("a1 a2 a3 a4");
+      const again = { ...(records[1] as KafkaRecord), offset: 9 };
+      const handler = handlerOf(() => undefined);
+      if (join === "unrun") {
+        const deliveries = [...records, again].map((record) => createDelivery(record));
+        expect(await createWork(deps()).parkUnrun(handler, deliveries)).toBe(4);
+      } else {
+        const failing = handlerOf(() => boom);
+        await resolved(feed(failing, records.slice(0, 1)));
+        await resolved(feed(failing, [...records.slice(1), again]));
+      }
+      const places = await sql`
+        select p."offset"::int as queue, i."offset"::int as inbox
+        from outrider.parked p join outrider.inbox i using (handler, event_id) order by 1`;
+      expect(places.map((row) => ({ ...row }))).toEqual(
+        [0, 1, 2, 3].map((offset) => ({ queue: offset, inbox: offset })),
+      );
+      startRunning(handler);
+      await emptied("parked_heads");
+      expect(await ofKey("a")).toEqual([1, 2, 3, 4]);
+    });
+  }
+
   test("a claim that ran out finishes nothing", async () => {
     await parked("a1 a2");
     const late = await claim(1);

@@ -11,14 +11,8 @@ export { Fault, fault, faultCodes, isFault } from "./fault.ts";
 export type { FaultCode, FaultContext, FieldProblem } from "./fault.ts";
 export type { AssignedPartition, Delivery, Emit, Header, KafkaConnection } from "./ports.ts";
 export type { KafkaRecord, Log, OpenPublisher, Position, Publisher } from "./ports.ts";
-export type {
-  PublishRecord,
-  RawRecord,
-  Refusal,
-  RefusalScope,
-  Subscribe,
-  Subscriber,
-} from "./ports.ts";
+export type { PublishRecord, RawRecord, Refusal, RefusalScope } from "./ports.ts";
+export type { Subscribe, Subscriber } from "./ports.ts";
 export type { SubscriberEvents, TopicPartition } from "./ports.ts";
 export { topicFor } from "./routing.ts";
 export type { Route } from "./routing.ts";

@@ -58,7 +58,8 @@ export const createBreakers = (
 ): Breakers => {
   let known = new Map<string, Known>();
   const runs = new Map<string, Run[]>();
-  const probing = new Set<string>();
+  /** Until when, by handler: a try that nobody ends is over then, here as for all others. */
+  const probing = new Map<string, number>();
   const stopping = new AbortController();
 
   /** While the database is away, what was known last holds. */
@@ -71,9 +72,11 @@ export const createBreakers = (
 
   const tryProbe = async (handler: string): Promise<boolean> => {
     const { untilMs = Infinity } = known.get(handler) ?? {};
-    if (probing.has(handler) || performance.now() < untilMs) return false;
+    const nowMs = performance.now();
+    if (nowMs < untilMs || nowMs < (probing.get(handler) ?? 0)) return false;
+    probing.delete(handler);
     const taken = await takeProbe(sql, handler, limits.probeMs).catch(() => false);
-    if (taken) probing.add(handler);
+    if (taken) probing.set(handler, nowMs + limits.probeMs);
     return taken;
   };
 
@@ -118,7 +121,9 @@ export const createBreakers = (
     stop: async () => {
       stopping.abort();
       await polling;
-      await Promise.all([...probing].map((handler) => yieldProbe(sql, handler).catch(() => {})));
+      await Promise.all(
+        [...probing.keys()].map((handler) => yieldProbe(sql, handler).catch(() => {})),
+      );
     },
   };
 };

@@ -40,11 +40,12 @@ export const runBatch = async (transact: Transact, run: Run): Promise<BatchResul
   const [first] = deliveries;
   if (!first) return { handled: 0 };
   const { topic } = first.record;
-  const events = firstById(deliveries, handler);
+  const firsts = firstById(deliveries);
+  const events = [...firsts.values()].map((one) => one.eventFor(handler));
   let parked = new Set<string>();
   try {
     return await transact(async (tx, emit) => {
-      const recording = record(tx, run, events);
+      const recording = record(tx, run, firsts);
       // The second statement sees what was committed while the first one waited: one statement for
       // both would look for heads on the snapshot of before that wait, and find none.
       const keys = [
@@ -60,9 +61,7 @@ export const runBatch = async (transact: Transact, run: Run): Promise<BatchResul
       ]);
       parked = found;
       if (parked.size > 0) throw fault("conflict", "Some keys of a batch are parked");
-      const chosen = [...events.values()]
-        .map((one) => one.event)
-        .filter((one) => fresh.has(one.id));
+      const chosen = events.filter((one) => fresh.has(one.id));
       if (chosen.length > 0) await runInTime(run, chosen, { tx, emit });
       return { handled: chosen.length };
     });
@@ -84,13 +83,9 @@ export const runUnit = async (transact: Transact, run: Run): Promise<number> => 
   const unit = { handler: handler.name, topic, key: queueKeyOf(handler, first) };
   return transact(async (tx, emit) => {
     const sql = rawSql(tx);
-    const ids = new Map(deliveries.map((one) => [one.eventId, one]));
-    const offsets = [...ids].map(([id, one]) => [id, { offset: one.record.offset }] as const);
-    const [fresh, head] = await Promise.all([
-      record(tx, run, new Map(offsets)),
-      holdHead(sql, unit),
-    ]);
-    const waiting = [...ids.values()].filter((one) => fresh.has(one.eventId));
+    const firsts = firstById(deliveries);
+    const [fresh, head] = await Promise.all([record(tx, run, firsts), holdHead(sql, unit)]);
+    const waiting = [...firsts.values()].filter((one) => fresh.has(one.eventId));
     if (waiting.length === 0) return 0;
     if (head !== undefined) {
       await enqueueBehind(sql, { head, handler: handler.name }, waiting);
@@ -113,7 +108,7 @@ export const queueKeyName = (handler: Handler, delivery: Delivery): string =>
 const record = (
   tx: Transaction,
   { handler, deliveries }: Run,
-  events: ReadonlyMap<string, Readonly<{ offset: number }>>,
+  firsts: ReadonlyMap<string, Delivery>,
 ): Promise<Set<string>> => {
   const { topic, partition } = (deliveries[0] as Delivery).record;
   return recordHandled(tx, {
@@ -121,18 +116,15 @@ const record = (
     handler: handler.name,
     topic,
     partition,
-    events: [...events].map(([eventId, { offset }]) => ({ eventId, offset })),
+    events: [...firsts].map(([eventId, one]) => ({ eventId, offset: one.record.offset })),
   });
 };
 
-/** Two records of one event would both see that its row is new: only the first counts. */
-const firstById = (deliveries: readonly Delivery[], handler: Handler) => {
-  const events = new Map<string, { event: Envelope; offset: number }>();
-  for (const delivery of deliveries) {
-    const event = delivery.eventFor(handler);
-    if (!events.has(event.id)) events.set(event.id, { event, offset: delivery.record.offset });
-  }
-  return events;
+/** Of an event that comes twice the first record counts: it has its place in the order. */
+export const firstById = (deliveries: readonly Delivery[]): Map<string, Delivery> => {
+  const firsts = new Map<string, Delivery>();
+  for (const one of deliveries) if (!firsts.has(one.eventId)) firsts.set(one.eventId, one);
+  return firsts;
 };
 
 /**

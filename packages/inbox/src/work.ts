@@ -7,7 +7,7 @@ import type { Handler } from "./handler.ts";
 import type { LaneWork } from "./lane.ts";
 import type { WriteRecord } from "./parking/dead-letter-record.ts";
 import { buryNew, park, parkUnrun } from "./parking/outcome.ts";
-import { queueKeyOf, runBatch, runUnit } from "./run-batch.ts";
+import { firstById, queueKeyOf, runBatch, runUnit } from "./run-batch.ts";
 import type { Transact } from "./run-batch.ts";
 
 export type WorkDeps = Readonly<{
@@ -45,7 +45,7 @@ export const createWork = (deps: WorkDeps): LaneWork => {
     unit: (run) => runUnit(transact, run),
     putAway,
     parkUnrun: (handler, deliveries) => {
-      const events = deliveries.map((delivery) => ({
+      const events = [...firstById(deliveries).values()].map((delivery) => ({
         waiting: { eventId: delivery.eventId, record: delivery.record },
         key: queueKeyOf(handler, delivery),
       }));

@@ -18,6 +18,10 @@ export type SubscriberSettings = Readonly<{
   clientId: string;
   /** `consumer` is KIP-848; brokers before Kafka 4 need `classic`. */
   groupProtocol?: "consumer" | "classic";
+  /** How classic groups spread their partitions; all members of a group have to agree. */
+  assignmentStrategy?: "range" | "roundrobin" | "cooperative-sticky";
+  /** How long a member of a classic group may be unheard of; otherwise the broker decides. */
+  sessionTimeoutMs?: number;
   /** Most records taken from the client at once. */
   fetchMax?: number;
   /** How long one fetch waits for a first record. */
@@ -30,6 +34,8 @@ export type SubscriberSettings = Readonly<{
 
 const defaults = {
   groupProtocol: "consumer",
+  assignmentStrategy: "cooperative-sticky",
+  sessionTimeoutMs: 45_000,
   fetchMax: 500,
   fetchWaitMs: 100,
   // Closing waits for a connect that is under way.
@@ -50,6 +56,10 @@ export const createSubscribe = (
       ...clientConfig(connection, limits.clientId),
       "group.id": group,
       "group.protocol": limits.groupProtocol,
+      ...(limits.groupProtocol === "classic" && {
+        "partition.assignment.strategy": limits.assignmentStrategy,
+        "session.timeout.ms": limits.sessionTimeoutMs,
+      }),
       "enable.auto.commit": false,
       "enable.auto.offset.store": false,
       // A start offset out of range is an error to be seen, never a silent jump.

@@ -127,7 +127,10 @@ const claimRunnable = async (
   for (const handler of await readDueHandlers(sql, held)) {
     if (!(await breakers.tryProbe(handler))) continue;
     const one = { ...options, headsMax: 1, rowsMax: 1 };
-    const [claim] = await sql.begin((tx) => claimDue(tx, [handler], one));
+    const [claim] = await sql
+      .begin((tx) => claimDue(tx, [handler], one))
+      // Whether it was claimed is not known; what was is found again when the claim has run out.
+      .catch(() => []);
     if (claim) claims.push(claim);
     else await breakers.yield(handler);
   }
