@@ -40,17 +40,9 @@ const stopMs = 10_000;
 const sampleMs = 250;
 
 export const startFleet = async (options: FleetOptions): Promise<Fleet> => {
-  const { name, entry, size, nodePath, logFolder, env } = options;
+  const { size } = options;
   const ports = await Promise.all(Array.from({ length: size }, () => choosePort([0])));
-  const spawn = (index: number): Promise<Child> =>
-    startChild({
-      name: `${name}-${index}`,
-      command: nodePath,
-      args: [join(root, entry)],
-      cwd: root,
-      env: { ...env, PORT: String(ports[index]) },
-      logFile: join(logFolder, `${name}-${index}.log`),
-    });
+  const spawn = (index: number): Promise<Child> => startOne(options, index, ports[index] as number);
   const children = await Promise.all(ports.map((_, index) => spawn(index)));
   let isOver = false;
   let deaths = 0;
@@ -90,8 +82,8 @@ export const startFleet = async (options: FleetOptions): Promise<Fleet> => {
     pause: async (index, ms) => {
       const { pid } = children[index] as Child;
       // It may have ended by itself.
-      const signal = (name: NodeJS.Signals) => {
-        if (children[index]?.pid === pid) process.kill(pid, name);
+      const signal = (kind: NodeJS.Signals) => {
+        if (children[index]?.pid === pid) process.kill(pid, kind);
       };
       signal("SIGSTOP");
       await delay(ms);
@@ -100,7 +92,7 @@ export const startFleet = async (options: FleetOptions): Promise<Fleet> => {
     restart: async (index) => {
       // A process that does not hear signals yet ends as any other.
       const isListening = () => answers(ports[index] as number, "livez");
-      await until(isListening, { what: `a ${name} that listens` });
+      await until(isListening, { what: `a ${options.name} that listens` });
       const startedMs = performance.now();
       let ended = { exitCode: 0, durationMs: 0 };
       await replace(index, async (child) => {
@@ -122,6 +114,20 @@ export const startFleet = async (options: FleetOptions): Promise<Fleet> => {
     },
   };
 };
+
+const startOne = (
+  { name, entry, nodePath, logFolder, env }: FleetOptions,
+  index: number,
+  port: number,
+): Promise<Child> =>
+  startChild({
+    name: `${name}-${index}`,
+    command: nodePath,
+    args: [join(root, entry)],
+    cwd: root,
+    env: { ...env, PORT: String(port) },
+    logFile: join(logFolder, `${name}-${index}.log`),
+  });
 
 const answers = async (port: number, path: "livez" | "readyz"): Promise<boolean> => {
   try {

@@ -34,8 +34,8 @@ export const reportText = (report: ChaosReport): string => {
       `committed, ${report.records} records are in Kafka, ${report.duplicates} of them ` +
       "duplicates. " +
       `After the faults the backlog was gone in ${(report.drainMs / 1000).toFixed(1)} s. ` +
-      `Two workers (${report.protocol}) made ${report.effects} effects of three handlers, and ended ` +
-      `${report.workerDeaths} times by events that kill. ` +
+      `Two workers (${report.protocol}) made ${report.effects} effects ` +
+      `of three handlers, and ended ${report.workerDeaths} times by events that kill. ` +
       `A relay had at most ${mebibytes(report.relayRssMaxBytes)} MiB, ` +
       `a worker ${mebibytes(report.workerRssMaxBytes)}.`,
     table(["operation", "count"], operations),

@@ -252,9 +252,9 @@ describe("failures", () => {
     );
     assert.deepEqual(first?.value, original?.value);
     assert.equal(first?.timestampMs, original?.timestampMs);
-    const before = original?.headers.length ?? 0;
-    assert.deepEqual(first?.headers.slice(0, before), original?.headers);
-    assert.deepEqual(textsOf(first?.headers.slice(before)), [
+    const own = original?.headers.length ?? 0;
+    assert.deepEqual(first?.headers.slice(0, own), original?.headers);
+    assert.deepEqual(textsOf(first?.headers.slice(own)), [
       `__dlq.errors.topic=${counting.topic}`,
       `__dlq.errors.partition=${original?.partition}`,
       "__dlq.errors.offset=0",

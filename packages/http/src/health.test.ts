@@ -61,3 +61,11 @@ test("liveness asks nobody, and metrics are the registry's", async () => {
   expect(metrics).toMatchObject({ status: 200, text: "up 1\n" });
   expect(metrics.headers.get("content-type")).toBe("text/plain; version=0.0.4");
 });
+
+test("what a process can do without for a while makes it degraded, not unready", async () => {
+  const app = createHealth({ checks: { a: () => {} }, degrading: { redis: broken }, registry });
+  const short = await app.request("/readyz");
+  expect([short.status, await short.text()]).toEqual([200, "degraded\n"]);
+  const text = await (await app.request("/readyz?verbose")).text();
+  expect(text).toMatch(/\[-\]redis failed .*\nreadyz check passed, degraded\n$/);
+});

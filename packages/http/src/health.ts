@@ -1,5 +1,6 @@
 /**
- * `/livez`: the process answers. `/readyz`: it can do its work; 503 when a check fails, with
+ * `/livez`: the process answers. `/readyz`: it can do its work; 503 when a check fails, and
+ * `degraded` with 200 when only something is missing that it can do without for a while; with
  * `?verbose` a line each, in the form of Kubernetes' own. `/metrics`: for Prometheus.
  */
 
@@ -11,6 +12,8 @@ export type Check = () => void | Promise<void>;
 
 export type HealthDeps = Readonly<{
   checks: Readonly<Record<string, Check>>;
+  /** What the process can do without, slower. */
+  degrading?: Readonly<Record<string, Check>>;
   /** A prom-client registry. */
   registry: Readonly<{ contentType: string; metrics(): Promise<string> }>;
 }>;
@@ -21,17 +24,21 @@ type Outcome = Readonly<{ name: string; durationMs: number; reason?: string }>;
 
 /** `deadlineMs` is for each check. */
 export const createHealth = (deps: HealthDeps, { deadlineMs = 2000 } = {}): Hono => {
-  const checks = Object.entries(deps.checks).map(([name, check]) => watch(name, check, deadlineMs));
+  const watchAll = (checks: Readonly<Record<string, Check>> = {}) =>
+    Object.entries(checks).map(([name, check]) => watch(name, check, deadlineMs));
+  const [checks, degrading] = [watchAll(deps.checks), watchAll(deps.degrading)];
   const app = new Hono();
 
   app.get("/livez", (c) => c.body("ok\n", 200, plainText));
 
   app.get("/readyz", async (c) => {
-    const outcomes = await Promise.all(checks.map((run) => run()));
-    const ready = outcomes.every((outcome) => outcome.reason === undefined);
-    if (ready && c.req.query("verbose") === undefined) return c.body("ok\n", 200, plainText);
-    const verdict = `readyz check ${ready ? "passed" : "failed"}`;
-    const lines = [...outcomes.map(lineOf), verdict].join("\n");
+    const [needed, wanted] = await Promise.all([runAll(checks), runAll(degrading)]);
+    const ready = isWell(needed);
+    const word = isWell(wanted) ? "ok" : "degraded";
+    if (ready && c.req.query("verbose") === undefined) return c.body(`${word}\n`, 200, plainText);
+    const passed = isWell(wanted) ? "passed" : "passed, degraded";
+    const verdict = `readyz check ${ready ? passed : "failed"}`;
+    const lines = [...needed, ...wanted].map(lineOf).concat(verdict).join("\n");
     return c.body(`${lines}\n`, ready ? 200 : 503, plainText);
   });
 
@@ -42,6 +49,12 @@ export const createHealth = (deps: HealthDeps, { deadlineMs = 2000 } = {}): Hono
 
   return app;
 };
+
+const runAll = (checks: readonly (() => Promise<Outcome>)[]): Promise<Outcome[]> =>
+  Promise.all(checks.map((run) => run()));
+
+const isWell = (outcomes: readonly Outcome[]): boolean =>
+  outcomes.every((outcome) => outcome.reason === undefined);
 
 const lineOf = ({ name, durationMs, reason }: Outcome): string =>
   reason === undefined

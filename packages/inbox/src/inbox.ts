@@ -11,6 +11,8 @@ import type { GroupDeps, GroupState } from "./group.ts";
 import type { Handler } from "./handler.ts";
 import { startRunner } from "./parking/runner.ts";
 import type { RunnerDeps, RunnerLimits } from "./parking/runner.ts";
+import { startTiming } from "./parking/timing.ts";
+import type { TimingDeps } from "./parking/timing.ts";
 import { createWork } from "./work.ts";
 import type { WorkDeps } from "./work.ts";
 
@@ -30,13 +32,15 @@ export type InboxSettings = Readonly<{
 }> &
   Partial<RunnerLimits & BreakerLimits>;
 
+/** How often parked keys are looked for, without timers and with them. */
+const pollMs = { alone: 200, timed: 1000 } as const;
+
 const defaults = {
   admittedMax: 1000,
   watermarkMs: 1000,
   drainMs: 5000,
   readerDeadMs: 5000,
   retry: { baseMs: 100, capMs: 10_000 },
-  parkedPollMs: 200,
   freshPollMs: 1000,
   parkedKeysMax: 8,
   claimMs: 30_000,
@@ -46,12 +50,15 @@ const defaults = {
 
 export type InboxDeps = Omit<GroupDeps, "retry" | "work" | "breakers"> &
   Omit<WorkDeps, "group"> &
-  Pick<RunnerDeps, "isolation">;
+  Pick<RunnerDeps, "isolation"> &
+  Partial<Pick<TimingDeps, "openTimers">>;
 
 export type Inbox = Readonly<{
   state(): readonly GroupState[];
   /** Handlers that are held back. */
   openBreakers(): readonly OpenBreaker[];
+  /** False: retries may come late, since their timers are away. */
+  hasTimers(): boolean;
   /** Finishes what is in flight, writes the watermarks, leaves the groups. */
   stop(): Promise<void>;
 }>;
@@ -62,25 +69,37 @@ export const startInbox = (
   deps: InboxDeps,
   settings: InboxSettings,
 ): Inbox => {
-  const limits = { ...defaults, ...settings };
+  const { group } = settings;
+  const { openTimers } = deps;
+  const parkedPollMs = openTimers ? pollMs.timed : pollMs.alone;
+  const limits = { ...defaults, parkedPollMs, ...settings };
   const names = new Set(handlers.map((handler) => handler.name));
   if (names.size < handlers.length) throw new RangeError("Two handlers have the same name");
-  const byGroup = Map.groupBy(handlers, (handler) => handler.group ?? settings.group);
-  const work = createWork({ ...deps, group: settings.group });
   const breakers = createBreakers([...names], deps, limits);
-  const groups = [...byGroup].map(([group, members]) =>
+  // What is settled or parked comes later than this.
+  const nudge = (): void => timing?.nudge();
+  const runner = startRunner(handlers, { ...deps, group, breakers, onSettled: nudge }, limits);
+  const timing =
+    openTimers && startTiming(group, [...names], { ...deps, openTimers, onDue: runner.wake });
+  const onParked = (handler: string, code: string): void => {
+    deps.onParked?.(handler, code);
+    nudge();
+  };
+  const work = createWork({ ...deps, group, onParked });
+  const byGroup = Map.groupBy(handlers, (handler) => handler.group ?? group);
+  const groups = [...byGroup].map(([name, members]) =>
     startGroup(
-      { group, handlers: members, limits },
+      { group: name, handlers: members, limits },
       { ...deps, work, breakers, retry: limits.retry },
     ),
   );
-  const runner = startRunner(handlers, { ...deps, group: settings.group, breakers }, limits);
   return {
-    state: () => groups.map((group) => group.state()),
+    state: () => groups.map((one) => one.state()),
     openBreakers: breakers.open,
+    hasTimers: () => timing?.isHealthy() ?? false,
     stop: async () => {
-      await Promise.all([runner.stop(limits.drainMs), ...groups.map((group) => group.stop())]);
-      await breakers.stop();
+      await Promise.all([runner.stop(limits.drainMs), ...groups.map((one) => one.stop())]);
+      await Promise.all([breakers.stop(), timing?.stop()]);
     },
   };
 };

@@ -203,6 +203,8 @@ export const parkedHeads = outrider.table(
     /** Of the runner that has claimed it. */
     token: pg.uuid("token"),
     claimedUntil: timestamp("claimed_until"),
+    /** The due time for which a timer was set, outside. */
+    timerAt: timestamp("timer_at"),
     /** Most events of one run: 1 after a failure of several, then more again. */
     batchMax: pg.integer("batch_max").notNull().default(200),
     /** Made by a redrive: nobody claims it before those are over who may be running its key. */

@@ -37,6 +37,8 @@ export type RunnerDeps = Omit<ClaimDeps, OfRun> &
     breakers: Pick<Breakers, "isOpen" | "tryProbe" | "yield" | "succeeded" | "failed">;
     onHandled?(handler: string, events: number, durationMs: number): void;
     onBuried?(handler: string, code: string): void;
+    /** A key has been run, and may be due again later. */
+    onSettled?(): void;
   }>;
 
 export type Runner = Readonly<{

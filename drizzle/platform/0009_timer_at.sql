@@ -1,0 +1,1 @@
+ALTER TABLE "outrider"."parked_heads" ADD COLUMN "timer_at" timestamp with time zone;
