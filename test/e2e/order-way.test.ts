@@ -13,7 +13,7 @@ import { checkEffects } from "../checker/check-effects.ts";
 import { checkLog, countDuplicates } from "../checker/check-log.ts";
 import { createTestDatabase } from "../support/database.ts";
 import type { TestDatabase } from "../support/database.ts";
-import { testKafka } from "../support/environment.ts";
+import { testKafka, testRedisUrl } from "../support/environment.ts";
 import { until } from "../support/until.ts";
 import { expectedStats, expectedSummaries, readStats, readSummaries } from "./expected-rows.ts";
 import { logRecordOf, readCommits, readEnds, readLog, recordCommits } from "./observer.ts";
@@ -35,12 +35,16 @@ let starts: Map<number, number>;
 let shop: App;
 let relay: App;
 let worker: App;
+let outside: App;
 
 const startApps = async (url: string): Promise<void> => {
-  const env = { DATABASE_URL: url, KAFKA_BOOTSTRAP_SERVERS: kafka.bootstrapServers };
+  const services = { DATABASE_URL: url, KAFKA_BOOTSTRAP_SERVERS: kafka.bootstrapServers };
+  let env: Record<string, string> = { ...services, REDIS_URL: testRedisUrl() };
   const start = (name: string, runtime: "bun" | "node", entry: string) =>
     // A short lease, since a relay that was killed cannot give its shards back.
     startApp({ name, runtime, entry, logFolder, env: { ...env, RELAY_LEASE_TTL_MS: "2000" } });
+  outside = await start("outside", "bun", "apps/outside/src/main.ts");
+  env = { ...env, RECEIPTS_URL: outside.url };
   [shop, relay, worker] = await Promise.all([
     start("shop", "bun", "apps/shop/src/http.ts"),
     start("relay", "node", "apps/relay/src/main.ts"),
@@ -48,14 +52,24 @@ const startApps = async (url: string): Promise<void> => {
   ]);
 };
 
-/** Everything committed is published and handled by both handlers. */
+/** Everything committed is published; two handlers want all of it, one only what is placed. */
 const isDrained = async (): Promise<boolean> => {
-  const [row] = await sql<{ pending: number; committed: number; handled: number }[]>`
+  const [row] = await sql<{ pending: number; wanted: number; handled: number }[]>`
     select (select count(*)::int from outrider.outbox) as pending,
-      (select count(*)::int from public.committed_events) as committed,
+      (select (count(*) * 2 + count(*) filter (where sequence = 1))::int
+        from public.committed_events) as wanted,
       (select count(*)::int from outrider.inbox where state = 'handled') as handled`;
-  return row !== undefined && row.pending === 0 && row.handled === row.committed * 2;
+  return row !== undefined && row.pending === 0 && row.handled === row.wanted;
 };
+
+type Receipts = Readonly<{ requests: number; receipts: readonly { body: { orderId: string } }[] }>;
+
+const readReceipts = async (): Promise<Receipts> =>
+  (await (await fetch(`${outside.url}/v1/receipts`)).json()) as Receipts;
+
+/** What the next requests for a receipt are answered. */
+const failReceipts = (status: number, count: number) =>
+  fetch(`${outside.url}/v1/failures`, { method: "PUT", body: JSON.stringify({ status, count }) });
 
 beforeAll(async () => {
   database = await createTestDatabase();
@@ -67,13 +81,14 @@ beforeAll(async () => {
   for (const [partition, offset] of starts) {
     await sql`
       insert into outrider.watermarks ("group", topic, partition, next_offset)
-      values ('shop', ${topic}, ${partition}, ${offset})`;
+      values ('shop', ${topic}, ${partition}, ${offset}),
+        ('shop-receipts', ${topic}, ${partition}, ${offset})`;
   }
   await startApps(database.url);
 }, 60_000);
 
 afterAll(async () => {
-  await Promise.all([shop, relay, worker].map((app) => app?.stop()));
+  await Promise.all([shop, relay, worker, outside].map((app) => app?.stop()));
   await sql?.end();
   await database?.drop();
   rmSync(logFolder, { recursive: true, force: true });
@@ -96,6 +111,30 @@ test("a cancelled order shows as cancelled within a second", async () => {
     return answer.ok && ((await answer.json()) as { status: string }).status === "cancelled";
   };
   await until(isCancelled, { what: "the cancelled summary", timeoutMs: 1000, pollMs: 5 });
+});
+
+test("a receipt comes late when its service fails, and the summary does not wait", async () => {
+  await until(isDrained, { what: "the receipts before it" });
+  await failReceipts(500, 3);
+  const { requests } = await readReceipts();
+  const placed = await fetch(`${shop.url}/v1/orders`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({
+      ...{ customerId: "eve", currency: "EUR" },
+      lines: [{ sku: "tea", quantity: 1, unitPriceMinor: 450 }],
+    }),
+  });
+  const { id } = (await placed.json()) as { id: string };
+  const hasSummary = async () => (await fetch(`${shop.url}/v1/order-summaries/${id}`)).ok;
+  await until(hasSummary, { what: "the summary", timeoutMs: 1000, pollMs: 5 });
+  const isSent = async () => (await readReceipts()).receipts.some((one) => one.body.orderId === id);
+  await until(isSent, { what: "the receipt", timeoutMs: 30_000, pollMs: 50 });
+  expect((await readReceipts()).requests).toBe(requests + 4);
+  const attempts = await sql<{ outcome: string }[]>`
+    select a.outcome from outrider.external_attempts a
+    join public.committed_events e on e.id = a.event_id where e.key = ${id} order by attempt`;
+  expect(attempts.map((row) => row.outcome)).toEqual(["internal", "internal", "internal", "ok"]);
 });
 
 describe("2,000 orders while relay and worker are killed", () => {
@@ -151,6 +190,14 @@ describe("2,000 orders while relay and worker are killed", () => {
     );
   });
 
+  test("every order has one receipt, however often it was asked for", async () => {
+    const { receipts } = await readReceipts();
+    const orders = receipts.map((one) => one.body.orderId);
+    expect(new Set(orders).size).toBe(orders.length);
+    const created = (await readCommits(sql)).filter((event) => event.sequence === 1);
+    expect(orders.toSorted()).toEqual(created.map((event) => event.key).toSorted());
+  });
+
   test("summaries and statistics are what the events say, once in effect", async () => {
     expect(checkEffects(expectedSummaries(log), await readSummaries(sql))).toEqual([]);
     expect(checkEffects(expectedStats(log), await readStats(sql))).toEqual([]);
@@ -158,7 +205,7 @@ describe("2,000 orders while relay and worker are killed", () => {
 });
 
 test("every process stops within 10 s of SIGTERM, with exit code 0", async () => {
-  const stops = await Promise.all([shop, relay, worker].map((app) => app.stop()));
-  expect(stops.map((one) => one.exitCode)).toEqual([0, 0, 0]);
+  const stops = await Promise.all([shop, relay, worker, outside].map((app) => app.stop()));
+  expect(stops.map((one) => one.exitCode)).toEqual([0, 0, 0, 0]);
   for (const one of stops) expect(one.durationMs).toBeLessThan(10_000);
 }, 15_000);

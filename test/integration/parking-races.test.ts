@@ -95,12 +95,12 @@ describe("races", () => {
     const late = await claim(1);
     await delay(10);
     const next = await claim();
-    expect(await sql.begin((tx) => finish(tx, late))).toBe(false);
+    expect(await sql.begin((tx) => finish(tx, [late]))).toBe(false);
     expect(next.rows.map((row) => [row.record.offset, row.lost])).toEqual([[0, 1]]);
-    expect(await sql.begin((tx) => finish(tx, next))).toBe(true);
+    expect(await sql.begin((tx) => finish(tx, [next]))).toBe(true);
     const last = await claim();
     expect(last.rows.map((row) => [row.record.offset, row.lost])).toEqual([[1, 0]]);
-    expect(await sql.begin((tx) => finish(tx, last))).toBe(true);
+    expect(await sql.begin((tx) => finish(tx, [last]))).toBe(true);
     expect(await countOf("parked_heads")).toBe(0);
   });
 
@@ -133,7 +133,7 @@ describe("races", () => {
       await gate.promise;
     });
     await held.promise;
-    const finishing = sql.begin((tx) => finish(tx, last));
+    const finishing = sql.begin((tx) => finish(tx, [last]));
     await delay(50);
     gate.resolve();
     await joining;

@@ -63,7 +63,7 @@ export const useParkingScene = (): void => {
     ]);
     await sql`
     truncate outrider.inbox, outrider.parked, outrider.parked_heads, outrider.dead_letters,
-      outrider.outbox, effects`;
+      outrider.outbox, outrider.external_attempts, effects`;
   });
 };
 

@@ -55,6 +55,7 @@ export const importTable: Readonly<Record<string, Allowed>> = {
     own: ["event", "http", "kafka", "outbox", "postgres", "runtime"],
     npm: ["prom-client", "valibot"],
   },
+  "apps/outside": { own: ["http", "runtime"], npm: ["hono", "valibot"] },
   "apps/shop": {
     own: ["event", "http", "inbox", "kafka", "outbox", "postgres", "runtime"],
     npm: ["drizzle-orm", "hono", "hono-openapi", "prom-client", "swagger-ui-dist", "valibot"],

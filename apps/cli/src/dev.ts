@@ -96,7 +96,10 @@ const startApps = async (
           command: spec.runtime === "node" ? node.path : context.bun,
           args: [...(spec.flags ?? []), join(context.root, spec.entry)],
           cwd: context.root,
-          env: appEnv(context, stack, ports[spec.name] ?? spec.port),
+          env: {
+            ...appEnv(context, stack, ports[spec.name] ?? spec.port),
+            RECEIPTS_URL: `http://127.0.0.1:${ports.outside}`,
+          },
           logFile: join(stack.stateDir, "logs", `${spec.name}.log`),
           readyUrl: `${url}/readyz`,
         },

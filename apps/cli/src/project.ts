@@ -22,6 +22,8 @@ export const apps: readonly AppSpec[] = [
     flags: ["--max-semi-space-size=32", "--max-old-space-size=256"],
     port: 9101,
   },
+  // Stands for services of others, which the shop calls.
+  { name: "outside", runtime: "bun", entry: "apps/outside/src/main.ts", port: 9190 },
   { name: "shop-worker", runtime: "node", entry: "apps/shop/src/worker.ts", port: 9102 },
 ];
 

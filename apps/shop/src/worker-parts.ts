@@ -1,16 +1,22 @@
 /** What the worker and the process for its suspect events have in common. */
 
+import type { Handler } from "@outrider/inbox";
 import { connectDatabase } from "@outrider/postgres";
 import type { ConnectionSettings, Database } from "@outrider/postgres";
 import { setting } from "@outrider/runtime";
 import * as v from "valibot";
 import { orderStatsHandler } from "./handlers/order-stats.ts";
 import { orderSummary } from "./handlers/order-summary.ts";
+import { createReceipt } from "./handlers/receipt.ts";
 
 /** Of handlers that name none. */
 export const group = "shop";
 
-export const handlers = [orderSummary, orderStatsHandler];
+export const createHandlers = (receiptsUrl: string): readonly Handler[] => [
+  orderSummary,
+  orderStatsHandler,
+  createReceipt({ url: receiptsUrl, fetch }),
+];
 
 export const workerSchema = v.strictObject({
   databaseUrl: setting.databaseUrl,
@@ -18,6 +24,9 @@ export const workerSchema = v.strictObject({
   kafka: setting.kafka,
   host: setting.host,
   port: setting.port(9102),
+  /** Of the service that sends receipts to customers. */
+  receiptsUrl: v.optional(v.pipe(v.string(), v.url()), "http://127.0.0.1:9190"),
+  redisUrl: v.optional(setting.redisUrl),
   logLevel: setting.logLevel,
   deployment: setting.deployment,
 });

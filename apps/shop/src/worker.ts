@@ -11,7 +11,7 @@ import { serveOnNode, settingsOrExit } from "@outrider/runtime";
 import { checkConsumers, checkPartitions } from "./checks.ts";
 import { createInboxMetrics, registerBreakers, registerParked } from "./metrics.ts";
 import { catalogue } from "./topics.ts";
-import { connectHandlers, group, handlers, workerSchema } from "./worker-parts.ts";
+import { connectHandlers, createHandlers, group, workerSchema } from "./worker-parts.ts";
 
 const name = "shop-worker";
 const settings = settingsOrExit(workerSchema, { env: process.env });
@@ -28,6 +28,7 @@ await runProcess({ name, log }, async (onStop) => {
   onStop("Kafka probe", () => probe.close());
   const registry = createRegistry({ service: name, deployment: settings.deployment });
   const outbox = createOutbox(catalogue);
+  const handlers = createHandlers(settings.receiptsUrl);
   registerParked(
     registry,
     sql,

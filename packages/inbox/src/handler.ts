@@ -14,7 +14,7 @@ export type HandlerContext = Readonly<{
   tx: Transaction;
   /** Written at the end of the transaction. */
   emit: Emit;
-  /** 1 for the first run of this event alone, or of its batch. */
+  /** 1 for the first run of this event alone, or of its batch; all of an event's runs, external. */
   attempt: number;
   log: Log;
   /** Aborted when the time limit has passed, or when the worker cannot wait any longer. */
@@ -31,6 +31,12 @@ type Options<E extends EventDefinition> = Readonly<{
   timeoutMs?: number;
   /** Most events of one transaction. */
   batchSizeMax?: number;
+  /**
+   * `external`: it does something that no transaction holds, such as a call to another service.
+   * Then each event has a run of its own, recorded before it starts and when it has ended; the
+   * event's id is the idempotency key to send along.
+   */
+  effects?: Effects;
   /** `key`: what fails holds what is behind it in its key. `none`: each event is for itself. */
   ordering?: "key" | "none";
   /** Runs of an event that fails by its own fault, and the pauses between them. */
@@ -38,6 +44,8 @@ type Options<E extends EventDefinition> = Readonly<{
   /** What happens behind an event that is given up: `hold` where there is an order to keep. */
   onBury?: OnBury;
 }>;
+
+export type Effects = "transactional" | "external";
 
 export type Retry = Backoff & Readonly<{ attemptsMax: number }>;
 
@@ -49,6 +57,7 @@ export type Handler = Readonly<{
   group: string | undefined;
   timeoutMs: number;
   batchSizeMax: number;
+  effects: Effects;
   ordering: "key" | "none";
   retry: Retry;
   onBury: OnBury;
@@ -59,7 +68,12 @@ export type Handler = Readonly<{
   run(events: readonly Envelope[], context: HandlerContext): Promise<void>;
 }>;
 
-const defaults = { timeoutMs: 10_000, batchSizeMax: 100, ordering: "key" } as const;
+const defaults = {
+  timeoutMs: 10_000,
+  batchSizeMax: 100,
+  ordering: "key",
+  effects: "transactional",
+} as const;
 /** Together some two hours. */
 const retryDefaults: Retry = { attemptsMax: 16, baseMs: 1000, capMs: 900_000 };
 const timeoutMaxMs = 25_000;
@@ -84,7 +98,13 @@ const handlerOf = <E extends EventDefinition>(
   options: Options<E>,
   run: Handler["run"],
 ): Handler => {
-  const { name, on, group, timeoutMs, batchSizeMax, ordering } = { ...defaults, ...options };
+  const chosen = { ...defaults, ...options };
+  const { name, on, group, timeoutMs, ordering, effects } = chosen;
+  const isExternal = effects === "external";
+  if (isExternal && (options.batchSizeMax ?? 1) > 1) {
+    throw new RangeError(`${name}: what is external runs one event at a time`);
+  }
+  const batchSizeMax = isExternal ? 1 : chosen.batchSizeMax;
   const { onBury = ordering === "key" ? "hold" : "skip" } = options;
   const retry = { ...retryDefaults, ...options.retry };
   if (timeoutMs > timeoutMaxMs) throw new RangeError(`${name}: timeoutMs is above ${timeoutMaxMs}`);
@@ -94,6 +114,7 @@ const handlerOf = <E extends EventDefinition>(
     group,
     timeoutMs,
     batchSizeMax,
+    effects,
     ordering,
     retry,
     onBury,

@@ -23,6 +23,8 @@ const eventOf = (type: string) =>
   });
 const counted = eventOf("test.counted");
 
+const attempts = { begin: async () => 1, end: async () => {} };
+
 const breakers: LaneBreakers = {
   isOpen: () => false,
   admit: async () => "all",
@@ -57,7 +59,7 @@ const createWork = (parkedKeys = new Set<string>()) => {
   const work = async (run: Run): Promise<number> => {
     const fresh = run.deliveries.filter((one) => !handled.has(one.eventId));
     const events = fresh.map((one) => one.eventFor(run.handler));
-    if (events.length > 0) await runInTime(run, events, unit);
+    if (events.length > 0) await runInTime({ ...run, attempts }, events, unit);
     for (const { eventId } of fresh) handled.add(eventId);
     return events.length;
   };

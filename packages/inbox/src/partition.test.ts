@@ -46,9 +46,11 @@ const log: Log = {
 /** Stands for Postgres: everything is new. */
 const handle = async (run: Run): Promise<number> => {
   const events = run.deliveries.map((one) => one.eventFor(run.handler));
-  await runInTime(run, events, { tx: {} as Transaction, emit: () => {} });
+  await runInTime({ ...run, attempts }, events, { tx: {} as Transaction, emit: () => {} });
   return events.length;
 };
+const attempts = { begin: async () => 1, end: async () => {} };
+
 const breakers: LaneBreakers = {
   isOpen: () => false,
   admit: async () => "all",

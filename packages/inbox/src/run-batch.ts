@@ -4,7 +4,9 @@ import { fault } from "@outrider/event";
 import type { Emit, Envelope, Log } from "@outrider/event";
 import { rawSql } from "@outrider/postgres";
 import type { Transaction } from "@outrider/postgres";
+import { classify } from "./classify.ts";
 import type { Delivery } from "./delivery.ts";
+import type { ExternalAttempts } from "./external.ts";
 import type { Handler } from "./handler.ts";
 import { enqueueBehind, holdHead, keyOf, readBlocked } from "./parking/queue.ts";
 import { recordHandled } from "./record-handled.ts";
@@ -14,6 +16,8 @@ import { recordHandled } from "./record-handled.ts";
  * throws. The app wires it to its outbox, which this package does not know.
  */
 export type Transact = <T>(work: (tx: Transaction, emit: Emit) => Promise<T>) => Promise<T>;
+
+export type RunDeps = Readonly<{ transact: Transact; attempts: ExternalAttempts }>;
 
 /** A statement is ended by the server this much later than the handler, if it still runs then. */
 const graceMs = 250;
@@ -35,7 +39,7 @@ export type BatchResult = Readonly<{ handled: number }> | Readonly<{ parked: Set
  * Runs events whose keys are believed to be free. Where some are not, nothing of it stays, and it
  * says which. Throws what the handler throws.
  */
-export const runBatch = async (transact: Transact, run: Run): Promise<BatchResult> => {
+export const runBatch = async (deps: RunDeps, run: Run): Promise<BatchResult> => {
   const { handler, deliveries } = run;
   const [first] = deliveries;
   if (!first) return { handled: 0 };
@@ -44,7 +48,7 @@ export const runBatch = async (transact: Transact, run: Run): Promise<BatchResul
   const events = [...firsts.values()].map((one) => one.eventFor(handler));
   let parked = new Set<string>();
   try {
-    return await transact(async (tx, emit) => {
+    return await deps.transact(async (tx, emit) => {
       const recording = record(tx, run, firsts);
       // The second statement sees what was committed while the first one waited: one statement for
       // both would look for heads on the snapshot of before that wait, and find none.
@@ -62,7 +66,7 @@ export const runBatch = async (transact: Transact, run: Run): Promise<BatchResul
       parked = found;
       if (parked.size > 0) throw fault("conflict", "Some keys of a batch are parked");
       const chosen = events.filter((one) => fresh.has(one.id));
-      if (chosen.length > 0) await runInTime(run, chosen, { tx, emit });
+      if (chosen.length > 0) await runInTime({ ...deps, ...run }, chosen, { tx, emit });
       return { handled: chosen.length };
     });
   } catch (error) {
@@ -75,13 +79,13 @@ export const runBatch = async (transact: Transact, run: Run): Promise<BatchResul
  * Runs events of one key that may be parked: then they are parked, too, behind what is there.
  * Returns how many ran.
  */
-export const runUnit = async (transact: Transact, run: Run): Promise<number> => {
+export const runUnit = async (deps: RunDeps, run: Run): Promise<number> => {
   const { handler, deliveries } = run;
   const [first] = deliveries;
   if (!first) return 0;
   const { topic } = first.record;
   const unit = { handler: handler.name, topic, key: queueKeyOf(handler, first) };
-  return transact(async (tx, emit) => {
+  return deps.transact(async (tx, emit) => {
     const sql = rawSql(tx);
     const firsts = firstById(deliveries);
     const [fresh, head] = await Promise.all([record(tx, run, firsts), holdHead(sql, unit)]);
@@ -92,7 +96,7 @@ export const runUnit = async (transact: Transact, run: Run): Promise<number> => 
       return 0;
     }
     const events = waiting.map((one) => one.eventFor(handler));
-    await runInTime(run, events, { tx, emit });
+    await runInTime({ ...deps, ...run }, events, { tx, emit });
     return events.length;
   });
 };
@@ -127,14 +131,37 @@ export const firstById = (deliveries: readonly Delivery[]): Map<string, Delivery
   return firsts;
 };
 
+type HowToRun = Omit<Run, "deliveries"> & Pick<RunDeps, "attempts">;
+type UnitOfWork = Readonly<{ tx: Transaction; emit: Emit }>;
+
+/** Runs the handler's own code; attempts of what is external are recorded. */
+export const runInTime = async (
+  how: HowToRun,
+  events: readonly Envelope[],
+  unit: UnitOfWork,
+): Promise<void> => {
+  const { handler, attempts } = how;
+  const [event] = events;
+  if (handler.effects !== "external" || !event) return race(how, events, unit);
+  const n = await attempts.begin(handler.name, event.id);
+  const attempt = { handler: handler.name, eventId: event.id, n };
+  try {
+    await race({ ...how, attempt: n }, events, unit);
+  } catch (error) {
+    await attempts.end({ ...attempt, outcome: classify(error).code });
+    throw error;
+  }
+  await attempts.end({ ...attempt, outcome: "ok" });
+};
+
 /**
  * The transaction is rolled back when time is up, whether the handler has returned or not; what it
  * still tries then is refused, since the transaction is sealed.
  */
-export const runInTime = async (
-  { handler, attempt, log, stopping }: Omit<Run, "deliveries">,
+const race = async (
+  { handler, attempt, log, stopping }: HowToRun,
   events: readonly Envelope[],
-  unit: Readonly<{ tx: Transaction; emit: Emit }>,
+  unit: UnitOfWork,
 ): Promise<void> => {
   const timeout = AbortSignal.timeout(handler.timeoutMs);
   const signal = AbortSignal.any([timeout, stopping]);

@@ -3,6 +3,7 @@
 import { backoffMs, isFault } from "@outrider/event";
 import type { Sql } from "@outrider/postgres";
 import { classify } from "./classify.ts";
+import { createExternalAttempts } from "./external.ts";
 import type { Handler } from "./handler.ts";
 import type { LaneWork } from "./lane.ts";
 import type { WriteRecord } from "./parking/dead-letter-record.ts";
@@ -23,6 +24,7 @@ export type WorkDeps = Readonly<{
 
 export const createWork = (deps: WorkDeps): LaneWork => {
   const { sql, transact, random } = deps;
+  const ofRun = { transact, attempts: createExternalAttempts(sql) };
   const putAway: LaneWork["putAway"] = async (handler, delivery, error) => {
     const failure = classify(error);
     const { name, retry, onBury, group = deps.group } = handler;
@@ -41,8 +43,8 @@ export const createWork = (deps: WorkDeps): LaneWork => {
     if (await sql.begin((tx) => park(tx, name, parked))) deps.onParked?.(name, failure.code);
   };
   return {
-    batch: (run) => runBatch(transact, run),
-    unit: (run) => runUnit(transact, run),
+    batch: (run) => runBatch(ofRun, run),
+    unit: (run) => runUnit(ofRun, run),
     putAway,
     parkUnrun: (handler, deliveries) => {
       const events = [...firstById(deliveries).values()].map((delivery) => ({

@@ -7,15 +7,22 @@
 import type { Sql } from "@outrider/postgres";
 
 export type FreshHeads = Readonly<{
-  /** Call it again and again. */
+  /** Call it again and again; it looks when it is time to. */
   look(): Promise<void>;
 }>;
 
-export const createFreshHeads = (sql: Sql, handlers: readonly string[]): FreshHeads => {
+export const createFreshHeads = (
+  sql: Sql,
+  handlers: readonly string[],
+  pollMs: number,
+): FreshHeads => {
+  let nextMs = 0;
   /** By head: the transactions that are still to end. */
   const awaited = new Map<string, Set<string>>();
 
   const look = async (): Promise<void> => {
+    if (performance.now() < nextMs) return;
+    nextMs = performance.now() + pollMs;
     const heads = await sql<{ id: string }[]>`
       select id from outrider.parked_heads where handler = any(${handlers}::text[]) and fresh`;
     if (heads.length === 0) return awaited.clear();

@@ -10,7 +10,15 @@ import type { Classified } from "../classify.ts";
 import type { OnBury } from "../handler.ts";
 import { deadLetterRecord } from "./dead-letter-record.ts";
 import type { WriteRecord } from "./dead-letter-record.ts";
-import { enqueue, keyOf, lockClaim, settleHead, takeHead } from "./queue.ts";
+import {
+  enqueue,
+  keyOf,
+  lockClaim,
+  lockClaims,
+  settleHead,
+  settleHeads,
+  takeHead,
+} from "./queue.ts";
 import type { Claim, ParkedRow, Waiting } from "./queue.ts";
 
 export type Failing = Readonly<{
@@ -113,18 +121,24 @@ export const buryNew = async (
   return true;
 };
 
-/** The claim's events are handled. False: the claim is lost, and nothing of it may stay. */
-export const finish = async (tx: TransactionSql, claim: Claim): Promise<boolean> => {
-  if (!(await lockClaim(tx, claim))) return false;
-  const ids = claim.rows.map((row) => row.eventId);
+/** The claims' events are handled. False: a claim is lost, and nothing of it may stay. */
+export const finish = async (
+  tx: TransactionSql,
+  claims: readonly [Claim, ...Claim[]],
+): Promise<boolean> => {
+  if (!(await lockClaims(tx, claims))) return false;
+  const { handler } = claims[0];
+  const ids = claims.flatMap((claim) => claim.rows.map((row) => row.eventId));
   const updated = await tx`
     update outrider.inbox set state = 'handled', recorded_at = clock_timestamp()
-    where handler = ${claim.handler} and event_id = any(${ids}::uuid[]) and state = 'parked'`;
+    where handler = ${handler} and event_id = any(${ids}::uuid[]) and state = 'parked'`;
   if (updated.count !== ids.length) return false;
   await tx`
-    delete from outrider.parked
-    where handler = ${claim.handler} and event_id = any(${ids}::uuid[])`;
-  await settleHead(tx, claim.head, "more");
+    delete from outrider.parked where handler = ${handler} and event_id = any(${ids}::uuid[])`;
+  await settleHeads(
+    tx,
+    claims.map((claim) => claim.head),
+  );
   return true;
 };
 

@@ -170,6 +170,8 @@ export type ClaimOptions = Readonly<{
   headsMax: number;
   /** Heads whose claim may have run out, but whose runner knows that it is alive. */
   except?: readonly string[];
+  /** Handlers that run one event at a time. */
+  singly?: readonly string[];
   /** Most events of a head. */
   rowsMax?: number;
 }>;
@@ -184,7 +186,7 @@ type ClaimedHead = { id: string; token: string; handler: string; topic: string; 
 export const claimDue = async (
   tx: TransactionSql,
   handlers: readonly string[],
-  { claimMs, headsMax, except = [], rowsMax = batchRowsMax }: ClaimOptions,
+  { claimMs, headsMax, except = [], singly = [], rowsMax = batchRowsMax }: ClaimOptions,
 ): Promise<Claim[]> => {
   const heads = await tx<ClaimedHead[]>`
     update outrider.parked_heads h
@@ -198,37 +200,49 @@ export const claimDue = async (
       order by due_at limit ${headsMax}
       for update skip locked
     )
-    returning id, token, handler, topic, least(batch_max, ${rowsMax}) as batch_max`;
-  const claims: Claim[] = [];
-  for (const head of heads) {
-    const claim = await claimRows(tx, head);
-    if (claim) claims.push(claim);
-  }
-  return claims;
+    returning id, token, handler, topic,
+      case when handler = any(${singly}::text[]) then 1
+        else least(batch_max, ${rowsMax}) end as batch_max`;
+  return heads.length === 0 ? [] : claimRows(tx, heads);
 };
 
-const claimRows = async (tx: TransactionSql, head: ClaimedHead): Promise<Claim | undefined> => {
+/** The rows of claimed heads that are to be run now; heads without any are settled. */
+const claimRows = async (tx: TransactionSql, heads: readonly ClaimedHead[]): Promise<Claim[]> => {
+  const ids = heads.map((head) => head.id);
   await tx`
     update outrider.parked set lost = lost + 1, token = null
-    where head = ${head.id} and token is not null`;
-  const rows = await tx<StoredRow[]>`
-    select ${columns(tx, head.topic)}
-    from outrider.parked p where p.head = ${head.id}
-    order by p.partition, p."offset" limit ${head.batch_max}`;
-  const chosen = frontOf(rows);
-  if (chosen.length === 0) {
-    await settleHead(tx, head.id);
-    return undefined;
-  }
+    where head = any(${ids}::bigint[]) and token is not null`;
+  const rows = await tx<(StoredRow & { head: string })[]>`
+    select p.* from unnest(
+      ${ids}::bigint[], ${heads.map((head) => head.batch_max)}::int[],
+      ${heads.map((head) => head.topic)}::text[]
+    ) as claimed (id, batch_max, topic)
+    cross join lateral (
+      select p.head, claimed.topic, ${columns(tx)} from outrider.parked p where p.head = claimed.id
+      order by p.partition, p."offset" limit claimed.batch_max
+    ) p
+    order by p.head, p.partition, p."offset"`;
+  const byHead = Map.groupBy(rows, (row) => row.head);
+  const claims = heads.map(({ id, token, handler, topic }) => {
+    const chosen = frontOf(byHead.get(id) ?? []).map(rowOf);
+    return { head: id, token, handler, topic, rows: chosen };
+  });
+  for (const { head, rows: chosen } of claims) if (chosen.length === 0) await settleHead(tx, head);
+  const claimed = claims.flatMap(({ head, token, rows: chosen }) =>
+    chosen.map(({ eventId }) => ({ head, token, eventId })),
+  );
   await tx`
-    update outrider.parked set token = ${head.token}
-    where head = ${head.id} and event_id = any(${chosen.map((row) => row.event_id)}::uuid[])`;
-  const { id, token, handler, topic } = head;
-  return { head: id, token, handler, topic, rows: chosen.map(rowOf) };
+    update outrider.parked p set token = claimed.token
+    from unnest(
+      ${claimed.map((one) => one.head)}::bigint[], ${claimed.map((one) => one.eventId)}::uuid[],
+      ${claimed.map((one) => one.token)}::uuid[]
+    ) as claimed (head, event_id, token)
+    where p.head = claimed.head and p.event_id = claimed.event_id`;
+  return claims.filter((claim) => claim.rows.length > 0);
 };
 
-const columns = (sql: Sql | TransactionSql, topic: string) => sql`
-  p.event_id, ${topic} as topic, p.partition, p."offset", p.timestamp_ms, p.record_key, p.headers,
+const columns = (sql: Sql | TransactionSql) => sql`
+  p.event_id, p.partition, p."offset", p.timestamp_ms, p.record_key, p.headers,
   p.value, p.attempt, p.lost, p.killed, p.state, p.due_at <= clock_timestamp() as is_due,
   (extract(epoch from clock_timestamp() - p.parked_at) * 1000)::float8 as age_ms`;
 
@@ -241,7 +255,7 @@ export const readClaim = async (
     select handler, topic from outrider.parked_heads where id = ${head} and token = ${token}`;
   if (!found) return undefined;
   const rows = await sql<StoredRow[]>`
-    select ${columns(sql, found.topic)}
+    select ${found.topic} as topic, ${columns(sql)}
     from outrider.parked p where p.head = ${head} and p.token = ${token}
     order by p.partition, p."offset"`;
   return { head, token, ...found, rows: rows.map(rowOf) };
@@ -270,12 +284,23 @@ export const readDueHandlers = async (sql: Sql, handlers: readonly string[]): Pr
   return rows.map((row) => row.handler);
 };
 
-/** Locks the head that is still claimed under this token; false: somebody else has it by now. */
-export const lockClaim = async (tx: TransactionSql, { head, token }: Claim): Promise<boolean> => {
+/** Locks the heads that are still claimed; false: somebody else has one of them by now. */
+export const lockClaims = async (
+  tx: TransactionSql,
+  claims: readonly Claim[],
+): Promise<boolean> => {
   const rows = await tx`
-    select from outrider.parked_heads where id = ${head} and token = ${token} for update`;
-  return rows.length === 1;
+    select from outrider.parked_heads h
+    join unnest(
+      ${claims.map((claim) => claim.head)}::bigint[], ${claims.map((claim) => claim.token)}::uuid[]
+    ) as claimed (id, token) on h.id = claimed.id and h.token = claimed.token
+    order by h.topic, h.key
+    for update of h`;
+  return rows.length === claims.length;
 };
+
+export const lockClaim = (tx: TransactionSql, claim: Claim): Promise<boolean> =>
+  lockClaims(tx, [claim]);
 
 /**
  * Ends a claim, under the head's lock: without rows the head goes, too; else it is due when its
@@ -306,17 +331,32 @@ export const settleHead = async (
     where id = ${head}`;
 };
 
+/** Ends claims whose rows are gone: at once where nothing else waits, else one by one. */
+export const settleHeads = async (tx: TransactionSql, heads: readonly string[]): Promise<void> => {
+  const gone = await tx<{ id: string }[]>`
+    delete from outrider.parked_heads h
+    where id = any(${heads}::bigint[])
+      and not exists (select from outrider.parked p where p.head = h.id)
+    returning id`;
+  const left = new Set(heads);
+  for (const { id } of gone) left.delete(id);
+  for (const head of left) await settleHead(tx, head, "more");
+};
+
 /** Of one run: with one claim for each event a hot key would never leave its queue. */
 const batchRowsMax = 200;
 
-/** Keeps a claim while its handler runs. */
-export const renewClaim = async (
+/** Keeps claims while their handlers run. */
+export const renewClaims = async (
   sql: Sql,
-  { head, token }: Claim,
+  claims: readonly Claim[],
   claimMs: number,
 ): Promise<void> => {
   await sql`
-    update outrider.parked_heads
+    update outrider.parked_heads h
     set claimed_until = clock_timestamp() + ${claimMs} * interval '1 ms'
-    where id = ${head} and token = ${token}`;
+    from unnest(
+      ${claims.map((claim) => claim.head)}::bigint[], ${claims.map((claim) => claim.token)}::uuid[]
+    ) as claimed (id, token)
+    where h.id = claimed.id and h.token = claimed.token`;
 };

@@ -8,6 +8,7 @@ import type { Sql, TransactionSql } from "@outrider/postgres";
 import { classify } from "../classify.ts";
 import type { Classified } from "../classify.ts";
 import { createDelivery } from "../delivery.ts";
+import { createExternalAttempts } from "../external.ts";
 import type { Handler } from "../handler.ts";
 import { runInTime } from "../run-batch.ts";
 import type { Transact } from "../run-batch.ts";
@@ -43,27 +44,58 @@ export const runClaim = async (
   handler: Handler,
   deps: ClaimDeps,
 ): Promise<Outcome> => {
-  const { transact, log, stopping } = deps;
   const startedMs = performance.now();
-  const attempt = (claim.rows[0]?.attempt ?? 0) + 1;
   try {
-    await transact(async (tx, emit) => {
-      const events = claim.rows.map(({ record }) => createDelivery(record).eventFor(handler));
-      deps.onHandler?.("started");
-      try {
-        await runInTime({ handler, attempt, log, stopping }, events, { tx, emit });
-      } finally {
-        deps.onHandler?.("returned");
-      }
-      if (await finish(rawSql(tx), claim)) return;
-      throw fault("lease_lost", `Somebody else has claimed a key of ${handler.name}`);
-    });
+    if (!(await attempt([claim], handler, deps))) return { kind: "gone" };
   } catch (error) {
-    if (isFault(error, "lease_lost")) return { kind: "gone" };
     return fail(claim, handler, { ...deps, error });
   }
   const durationMs = performance.now() - startedMs;
   return { kind: "handled", events: claim.rows.length, durationMs };
+};
+
+/**
+ * Runs the events of several keys in one transaction, none of which has failed before. Undefined
+ * when that did not work, for whatever reason: nothing of it stays, and each has to run alone.
+ */
+export const runTogether = async (
+  claims: readonly [Claim, ...Claim[]],
+  handler: Handler,
+  deps: ClaimDeps,
+): Promise<Outcome | undefined> => {
+  const startedMs = performance.now();
+  const isDone = await attempt(claims, handler, deps).catch(() => false);
+  if (!isDone) return undefined;
+  const events = claims.reduce((sum, claim) => sum + claim.rows.length, 0);
+  return { kind: "handled", events, durationMs: performance.now() - startedMs };
+};
+
+/** False when a claim is lost; throws what the handler throws. */
+const attempt = async (
+  claims: readonly [Claim, ...Claim[]],
+  handler: Handler,
+  { transact, sql, log, stopping, onHandler }: ClaimDeps,
+): Promise<boolean> => {
+  const rows = claims.flatMap((claim) => claim.rows);
+  const attempts = createExternalAttempts(sql);
+  const how = { handler, attempt: (rows[0]?.attempt ?? 0) + 1, log, stopping, attempts };
+  try {
+    await transact(async (tx, emit) => {
+      const events = rows.map(({ record }) => createDelivery(record).eventFor(handler));
+      onHandler?.("started");
+      try {
+        await runInTime(how, events, { tx, emit });
+      } finally {
+        onHandler?.("returned");
+      }
+      if (await finish(rawSql(tx), claims)) return;
+      throw fault("lease_lost", `Somebody else has claimed a key of ${handler.name}`);
+    });
+    return true;
+  } catch (error) {
+    if (isFault(error, "lease_lost")) return false;
+    throw error;
+  }
 };
 
 const fail = async (

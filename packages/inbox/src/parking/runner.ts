@@ -8,9 +8,9 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Breakers } from "../breaker.ts";
 import type { Handler } from "../handler.ts";
 import { createFreshHeads } from "./fresh.ts";
-import { claimDue, readDueHandlers, renewClaim } from "./queue.ts";
+import { claimDue, readDueHandlers, renewClaims } from "./queue.ts";
 import type { Claim, ClaimOptions } from "./queue.ts";
-import { runClaim } from "./run-claim.ts";
+import { runClaim, runTogether } from "./run-claim.ts";
 import type { ClaimDeps, Outcome } from "./run-claim.ts";
 import { runSuspect } from "./suspect.ts";
 import type { Isolation } from "./suspect.ts";
@@ -20,7 +20,7 @@ export type RunnerLimits = Readonly<{
   parkedPollMs: number;
   /** How often it looks whether keys of redriven events may be run. */
   freshPollMs: number;
-  /** Most keys that are run at the same time. */
+  /** Most runs at the same time. */
   parkedKeysMax: number;
   /** How long a claim lasts without renewal; another worker takes over after it. */
   claimMs: number;
@@ -54,37 +54,46 @@ export const startRunner = (
 ): Runner => {
   const { sql, log } = deps;
   const byName = new Map(handlers.map((handler) => [handler.name, handler]));
-  const fresh = createFreshHeads(sql, [...byName.keys()]);
+  const fresh = createFreshHeads(sql, [...byName.keys()], limits.freshPollMs);
+  const singly = handlers.filter((one) => one.effects === "external").map((one) => one.name);
   const ending = new AbortController();
   const stopping = new AbortController();
-  /** By head. */
-  const running = new Map<string, Promise<void>>();
+  const claimed = new Set<Claim>();
+  const running = new Set<Promise<void>>();
   let pause = new AbortController();
-  let freshLookMs = 0;
+  const renewal = setInterval(() => {
+    if (claimed.size > 0) renewClaims(sql, [...claimed], limits.claimMs).catch(() => {});
+  }, limits.claimMs / 3);
 
   const look = async (): Promise<boolean> => {
-    if (performance.now() >= freshLookMs) {
-      await fresh.look();
-      freshLookMs = performance.now() + limits.freshPollMs;
-    }
-    const headsMax = limits.parkedKeysMax - running.size;
-    if (headsMax <= 0) return false;
-    const except = [...running.keys()];
+    await fresh.look();
+    const free = limits.parkedKeysMax - running.size;
+    if (free <= 0) return false;
+    const except = [...claimed].map((claim) => claim.head);
+    const headsMax = free * keysPerRun;
     const claims = await claimRunnable([...byName.keys()], deps, {
-      ...{ claimMs: limits.claimMs, headsMax, except },
+      ...{ claimMs: limits.claimMs, headsMax, except, singly },
     });
-    for (const claim of claims) {
-      const handler = byName.get(claim.handler) as Handler;
-      const one = run(claim, handler, { ...deps, limits, stopping: stopping.signal }).finally(
-        () => {
-          running.delete(claim.head);
-          // There may be more behind what it has run.
-          pause.abort();
-        },
-      );
-      running.set(claim.head, one);
+    for (const claim of claims) claimed.add(claim);
+    const tasks = tasksOf(claims, byName);
+    for (const _ of tasks.slice(0, free)) {
+      const one = work(tasks).finally(() => {
+        running.delete(one);
+        // There may be more behind what it has run.
+        pause.abort();
+        deps.onSettled?.();
+      });
+      running.add(one);
     }
     return claims.length > 0;
+  };
+
+  /** Side by side with others that take from the same tasks. */
+  const work = async (tasks: Task[]): Promise<void> => {
+    for (let task = tasks.shift(); task; task = tasks.shift()) {
+      await run(task, { ...deps, limits, stopping: stopping.signal });
+      for (const claim of task.claims) claimed.delete(claim);
+    }
   };
 
   const live = async (): Promise<void> => {
@@ -107,11 +116,45 @@ export const startRunner = (
       pause.abort();
       await living;
       const late = setTimeout(() => stopping.abort(), abortMs);
-      await Promise.all(running.values());
+      await Promise.all(running);
       clearTimeout(late);
+      clearInterval(renewal);
       await deps.isolation.stop();
     },
   };
+};
+
+/** Most keys of one run, in one transaction. */
+const keysPerRun = 25;
+
+/** Of one handler. */
+type Task = Readonly<{ handler: Handler; claims: readonly [Claim, ...Claim[]] }>;
+
+/** Events that have not failed yet run together, whatever their keys; others key by key. */
+const tasksOf = (claims: readonly Claim[], byName: ReadonlyMap<string, Handler>): Task[] => {
+  const tasks: Task[] = [];
+  for (const [name, ofHandler] of Map.groupBy(claims, (claim) => claim.handler)) {
+    const handler = byName.get(name) as Handler;
+    let together: Claim[] = [];
+    let size = 0;
+    for (const claim of ofHandler) {
+      const [row] = claim.rows;
+      const isNew = row?.attempt === 0 && row.lost === 0;
+      if (!isNew) {
+        tasks.push({ handler, claims: [claim] });
+        continue;
+      }
+      if (size > 0 && size + claim.rows.length > handler.batchSizeMax) {
+        tasks.push({ handler, claims: together as [Claim, ...Claim[]] });
+        [together, size] = [[], 0];
+      }
+      together.push(claim);
+      size += claim.rows.length;
+    }
+    const [first, ...rest] = together;
+    if (first) tasks.push({ handler, claims: [first, ...rest] });
+  }
+  return tasks;
 };
 
 /** Of a handler that is held back, one event at most, to see whether it still has to be. */
@@ -156,29 +199,31 @@ const tellBreakers = async (
 
 type Running = RunnerDeps & Readonly<{ limits: RunnerLimits; stopping: AbortSignal }>;
 
-/** Keeps the claim while it runs, and says what has come of it. */
-const run = async (
-  claim: Claim,
-  handler: Handler,
-  { limits: { claimMs, transientMaxAgeMs }, ...deps }: Running,
-): Promise<void> => {
-  const [row] = claim.rows;
-  const { name } = handler;
-  const renewal = setInterval(() => {
-    renewClaim(deps.sql, claim, claimMs).catch(() => {});
-  }, claimMs / 3);
-  try {
-    const claimDeps = { ...deps, transientMaxAgeMs };
-    const outcome = await (row && row.lost > 0
-      ? runSuspect({ claim, row, handler }, claimDeps)
-      : runClaim(claim, handler, claimDeps));
-    await tellBreakers(claim, outcome, deps.breakers);
-    if (outcome.kind === "handled") deps.onHandled?.(name, outcome.events, outcome.durationMs);
-    if (outcome.kind === "buried") deps.onBuried?.(name, outcome.failure.code);
-  } catch (error) {
-    // What could not be written down is found by whoever claims it next.
-    deps.log.warn({ handler: name, err: error }, "a parked event's outcome was not stored");
-  } finally {
-    clearInterval(renewal);
+/** Together where there are several; what has not worked so, one after the other. */
+const run = async ({ claims, handler }: Task, deps: Running): Promise<void> => {
+  const claimDeps = { ...deps, transientMaxAgeMs: deps.limits.transientMaxAgeMs };
+  if (claims.length > 1) {
+    const outcome = await runTogether(claims, handler, claimDeps);
+    if (outcome) return tell(claims[0], outcome, deps);
   }
+  for (const claim of claims) {
+    const [row] = claim.rows;
+    try {
+      const outcome = await (row && row.lost > 0
+        ? runSuspect({ claim, row, handler }, claimDeps)
+        : runClaim(claim, handler, claimDeps));
+      await tell(claim, outcome, deps);
+    } catch (error) {
+      // What could not be written down is found by whoever claims it next.
+      const what = "a parked event's outcome was not stored";
+      deps.log.warn({ handler: handler.name, err: error }, what);
+    }
+  }
+};
+
+const tell = async (claim: Claim, outcome: Outcome, deps: Running): Promise<void> => {
+  const { handler } = claim;
+  if (outcome.kind === "handled") deps.onHandled?.(handler, outcome.events, outcome.durationMs);
+  if (outcome.kind === "buried") deps.onBuried?.(handler, outcome.failure.code);
+  await tellBreakers(claim, outcome, deps.breakers);
 };

@@ -1,0 +1,33 @@
+/** The process of the stand-in for services of others, on Bun, for dev and tests. */
+
+import { createHealth } from "@outrider/http";
+import {
+  createLogger,
+  createRegistry,
+  runProcess,
+  setting,
+  settingsOrExit,
+} from "@outrider/runtime";
+import * as v from "valibot";
+import { createReceipts } from "./receipts.ts";
+
+const schema = v.strictObject({
+  host: setting.host,
+  port: setting.port(9190),
+  logLevel: setting.logLevel,
+  deployment: setting.deployment,
+});
+
+const name = "outside";
+const settings = settingsOrExit(schema, { env: Bun.env });
+const log = createLogger({ name, level: settings.logLevel });
+
+await runProcess({ name, log }, async (onStop) => {
+  const { host: hostname, port, deployment } = settings;
+  const app = createReceipts();
+  const registry = createRegistry({ service: name, deployment });
+  app.route("/", createHealth({ checks: {}, registry }));
+  const server = Bun.serve({ hostname, port, fetch: app.fetch });
+  onStop("server", () => server.stop());
+  log.info({ url: server.url.href }, "listening");
+});
