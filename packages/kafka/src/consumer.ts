@@ -3,9 +3,13 @@
  * when it is broken, and the subscriber builds another one.
  */
 
+import { setTimeout as delay } from "node:timers/promises";
 import type { LibrdKafkaError } from "@confluentinc/kafka-javascript";
 import { fault } from "@outrider/event";
-import type { Position, SubscriberEvents, TopicPartition } from "@outrider/event";
+import type { AssignedPartition, Position, SubscriberEvents } from "@outrider/event";
+import type { TopicPartition } from "@outrider/event";
+import { createProgress } from "./progress.ts";
+import type { Progress } from "./progress.ts";
 import { connectConsumer, disconnectConsumer, fetchRecords } from "./rd-consumer.ts";
 import { kafkaCodes, queryOffsets } from "./rd-consumer.ts";
 import type { OnRebalance, RdConsumer } from "./rd-consumer.ts";
@@ -14,20 +18,31 @@ export type ConsumerParts = Readonly<{
   create(onRebalance: OnRebalance): RdConsumer;
   topics: readonly string[];
   events: SubscriberEvents;
-  limits: Readonly<{ fetchMax: number; fetchWaitMs: number; connectTimeoutMs: number }>;
+  limits: Readonly<{
+    fetchMax: number;
+    fetchWaitMs: number;
+    connectTimeoutMs: number;
+    stallMs: number;
+    closeTimeoutMs: number;
+  }>;
+  /** Outlives the consumer; see `ProgressDeps`. */
+  excused: Map<string, number>;
 }>;
 
 export type Consumer = Readonly<{
   client: RdConsumer;
+  pause(partitions: readonly TopicPartition[]): void;
+  resume(partitions: readonly TopicPartition[]): void;
   /** Resolves when it is closed, rejects when the client is broken. */
   run(): Promise<void>;
   /** Drains and leaves the group. */
   close(): Promise<void>;
 }>;
 
-export const openConsumer = ({ create, topics, events, limits }: ConsumerParts): Consumer => {
+export const openConsumer = (parts: ConsumerParts): Consumer => {
+  const { create, topics, events, limits } = parts;
   let assigned: readonly TopicPartition[] = [];
-  let broken: unknown;
+  const breakage = createBreakage();
   let isOpen = true;
   // Rebalances come one at a time; closing waits for the one at hand.
   let rebalance: Promise<void> = Promise.resolve();
@@ -35,11 +50,11 @@ export const openConsumer = ({ create, topics, events, limits }: ConsumerParts):
 
   const client = create((error, partitions) => {
     if (!isOpen) return answerClosing(client);
-    rebalance = rebalanced(error?.code, partitions).catch((cause: unknown) => {
-      broken ??= cause;
-    });
+    rebalance = rebalanced(error?.code, partitions).catch(breakage.report);
     return rebalance;
   });
+  const query = (at: TopicPartition) => queryOffsets(client, at, limits.connectTimeoutMs);
+  const { progress, stopWatch } = startWatch(parts, query, breakage.report);
 
   const rebalanced = async (code: number | undefined, partitions: TopicPartition[]) => {
     if (code === kafkaCodes.ERR__ASSIGN_PARTITIONS) return assign(partitions);
@@ -48,37 +63,32 @@ export const openConsumer = ({ create, topics, events, limits }: ConsumerParts):
   };
 
   const assign = async (partitions: readonly TopicPartition[]): Promise<void> => {
-    const offered = await Promise.all(
-      partitions.map((partition) => queryOffsets(client, partition, limits.connectTimeoutMs)),
-    );
-    const starts = await events.onAssign(offered);
+    const starts = await events.onAssign(await Promise.all(partitions.map(query)));
     assigned = [...assigned, ...partitions];
+    progress.assigned(starts);
     if (client.rebalanceProtocol() === "COOPERATIVE") client.incrementalAssign(starts);
     else client.assign(starts);
   };
 
   const revoke = async (partitions: readonly TopicPartition[]): Promise<void> => {
     await events.onRevoke(partitions, client.assignmentLost());
+    progress.revoked(partitions);
     assigned = assigned.filter((one) => !partitions.some((gone) => isSame(one, gone)));
     if (client.rebalanceProtocol() === "COOPERATIVE") client.incrementalUnassign(partitions);
     else client.unassign();
   };
 
-  const isNews = createNews();
-
   const consume = async (): Promise<void> => {
-    client.on("event.error", (error: LibrdKafkaError) => {
-      if (error.code === kafkaCodes.ERR__FATAL) broken ??= error;
-      else if (isNews(error.code)) events.onError(error);
-    });
+    listen(client, events, breakage.report);
     await connectConsumer(client, limits.connectTimeoutMs);
     client.setDefaultConsumeTimeout(limits.fetchWaitMs);
     client.setDefaultIsTimeoutOnlyForFirstMessage(true);
     client.subscribe([...topics]);
     while (isOpen) {
-      if (broken) throw broken;
-      const records = await fetchRecords(client, limits.fetchMax);
-      if (isOpen && records.length > 0) events.onRecords(records);
+      const records = await breakage.orElse(fetchRecords(client, limits.fetchMax));
+      if (!isOpen || records.length === 0) continue;
+      progress.delivered(records);
+      events.onRecords(records);
     }
   };
 
@@ -92,17 +102,82 @@ export const openConsumer = ({ create, topics, events, limits }: ConsumerParts):
   const close = (): Promise<void> => (closed ??= shut());
 
   const shut = async (): Promise<void> => {
-    const isLost = broken !== undefined;
+    const isLost = breakage.isBroken();
     isOpen = false;
+    stopWatch();
     await rebalance;
-    await finished;
+    await inTime(finished, limits.closeTimeoutMs);
     // Before the disconnect: during it, commits fail.
     if (assigned.length > 0) await events.onRevoke(assigned, isLost);
     assigned = [];
-    await disconnectConsumer(client);
+    await inTime(disconnectConsumer(client), limits.closeTimeoutMs);
   };
 
-  return { client, run, close };
+  return { client, run, close, ...createFlow(client, progress) };
+};
+
+const createFlow = (client: RdConsumer, progress: Progress) => ({
+  pause: (partitions: readonly TopicPartition[]): void => {
+    progress.paused(partitions);
+    client.pause(partitions);
+  },
+  resume: (partitions: readonly TopicPartition[]): void => {
+    progress.resumed(partitions);
+    client.resume(partitions);
+  },
+});
+
+/** The first thing that breaks a consumer ends it, also while it waits for something else. */
+const createBreakage = () => {
+  let broken: { cause: unknown } | undefined;
+  const breaking = Promise.withResolvers<never>();
+  // Nobody may be waiting.
+  breaking.promise.catch(() => {});
+  return {
+    isBroken: () => broken !== undefined,
+    report: (cause: unknown): void => {
+      broken ??= { cause };
+      breaking.reject(broken.cause);
+    },
+    orElse: <T>(work: Promise<T>): Promise<T> => Promise.race([work, breaking.promise]),
+  };
+};
+
+type Report = (cause: unknown) => void;
+
+const listen = (client: RdConsumer, events: SubscriberEvents, report: Report): void => {
+  const isNews = createNews();
+  client.on("event.error", (error: LibrdKafkaError) => {
+    if (error.code === kafkaCodes.ERR__FATAL) report(error);
+    else if (isNews(error.code)) events.onError(error);
+  });
+};
+
+const watchesPerStall = 4;
+
+const startWatch = (
+  { limits, excused }: ConsumerParts,
+  query: (at: TopicPartition) => Promise<AssignedPartition>,
+  report: Report,
+) => {
+  const nowMs = () => performance.now();
+  const progress = createProgress({ query, stallMs: limits.stallMs, nowMs, excused });
+  const look = async (): Promise<void> => {
+    const [stalled] = await progress.stalled();
+    if (!stalled) return;
+    const where = `${stalled.topic}/${stalled.partition}`;
+    report(fault("unavailable", `Nothing comes from ${where}, which has records`));
+  };
+  const watching = setInterval(() => void look(), limits.stallMs / watchesPerStall);
+  return { progress, stopWatch: () => clearInterval(watching) };
+};
+
+/** What hangs even now is left behind. */
+const inTime = async (work: Promise<void>, ms: number): Promise<void> => {
+  const over = new AbortController();
+  const late = delay(ms, undefined, over).catch(() => {});
+  await Promise.race([work, late]);
+  over.abort();
 };
 
 /**

@@ -28,6 +28,10 @@ export type SubscriberSettings = Readonly<{
   fetchWaitMs?: number;
   /** How long to wait for a broker's first answer, and for a partition's offsets. */
   connectTimeoutMs?: number;
+  /** How long partitions may have records and give none before the consumer is built anew. */
+  stallMs?: number;
+  /** How long leaving the group may take. */
+  closeTimeoutMs?: number;
   /** Pauses before a broken consumer is built anew. */
   rebuild?: Backoff;
 }>;
@@ -40,6 +44,8 @@ const defaults = {
   fetchWaitMs: 100,
   // Closing waits for a connect that is under way.
   connectTimeoutMs: 3000,
+  stallMs: 60_000,
+  closeTimeoutMs: 10_000,
   rebuild: { baseMs: 200, capMs: 10_000 },
 } as const;
 
@@ -71,7 +77,8 @@ export const createSubscribe = (
       client.on("event.log", logEvent(log));
       return client;
     };
-    return supervise(() => openConsumer({ create, topics, events, limits }), events, limits);
+    const parts = { create, topics, events, limits, excused: new Map<string, number>() };
+    return supervise(() => openConsumer(parts), events, limits);
   };
 };
 
@@ -98,8 +105,8 @@ const supervise = (build: () => Consumer, events: SubscriberEvents, limits: Limi
 
   const ended = live();
   return {
-    pause: (partitions) => consumer?.client.pause(partitions),
-    resume: (partitions) => consumer?.client.resume(partitions),
+    pause: (partitions) => consumer?.pause(partitions),
+    resume: (partitions) => consumer?.resume(partitions),
     commit: async (positions) => {
       if (consumer) commitPositions(consumer.client, positions);
     },
