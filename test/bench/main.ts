@@ -14,7 +14,7 @@ import { benchHorizon } from "./bench-horizon.ts";
 import { benchLatency } from "./bench-latency.ts";
 import { benchMemory } from "./bench-memory.ts";
 import { benchRelay } from "./bench-relay.ts";
-import type { BenchContext } from "./bench-relay.ts";
+import type { BenchContext } from "./sample.ts";
 import { benchWrite } from "./bench-write.ts";
 import { writeLatencySection, writeRelaySection, writeWriteSection } from "./page.ts";
 import { writeHorizonSection, writeMemorySection } from "./page-more.ts";
