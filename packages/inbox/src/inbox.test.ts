@@ -214,7 +214,7 @@ describe("an assigned partition", () => {
 });
 
 describe("what is admitted", () => {
-  test("is never too much; the client is paused for twice as much, and resumed at half of it", async () => {
+  test("is never too much; twice as much besides pauses the client, half of it resumes", async () => {
     const world = createWorld();
     const one = handlerOf("test.a", { batchSizeMax: 1 });
     const gates = Array.from({ length: 10 }, () => Promise.withResolvers<void>());
