@@ -29,8 +29,8 @@ type Stop = () => Promise<void>;
 
 /** Of one transaction: the shop's batch handler takes as many. */
 const batchMax = 500;
-/** As the inbox: so many records of a partition are held. */
-const heldMax = 1000;
+/** As the inbox: so many records of a partition wait before the client is paused. */
+const heldMax = 3000;
 
 /** Consumes and drops. */
 export const dropAll = ({ name, topic, subscribe, onDone }: Consume): Stop => {
@@ -68,11 +68,14 @@ export const insertAndAdd = (consume: Consume): Stop =>
 const storeAll = ({ name, topic, subscribe, onDone }: Consume, store: StoreRecords): Stop => {
   const held = new Map<number, KafkaRecord[]>();
   const busy = new Set<number>();
+  const paused = new Set<number>();
   const work = async (partition: number, waiting: KafkaRecord[]): Promise<void> => {
     busy.add(partition);
     while (waiting.length > 0) {
       const batch = waiting.splice(0, batchMax);
-      if (waiting.length < heldMax / 2) subscriber.resume([{ topic, partition }]);
+      if (waiting.length <= heldMax / 2 && paused.delete(partition)) {
+        subscriber.resume([{ topic, partition }]);
+      }
       await store(batch);
       onDone(batch.length);
     }
@@ -85,7 +88,10 @@ const storeAll = ({ name, topic, subscribe, onDone }: Consume, store: StoreRecor
         const waiting = held.get(partition) ?? [];
         held.set(partition, waiting);
         waiting.push(...some);
-        if (waiting.length >= heldMax) subscriber.pause([{ topic, partition }]);
+        if (waiting.length >= heldMax && !paused.has(partition)) {
+          paused.add(partition);
+          subscriber.pause([{ topic, partition }]);
+        }
         if (!busy.has(partition)) void work(partition, waiting);
       }
     },
