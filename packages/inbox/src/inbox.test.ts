@@ -214,7 +214,7 @@ describe("an assigned partition", () => {
 });
 
 describe("what is admitted", () => {
-  test("is never too much; twice as much besides pauses the client, half of it resumes", async () => {
+  test("is bounded; twice as much besides pauses the client, half of it resumes", async () => {
     const world = createWorld();
     const one = handlerOf("test.a", { batchSizeMax: 1 });
     const gates = Array.from({ length: 10 }, () => Promise.withResolvers<void>());
