@@ -9,7 +9,7 @@ import { applyTopics } from "@outrider/broker";
 import { defineTopic } from "@outrider/event";
 import { connect } from "@outrider/postgres";
 import type { Sql } from "@outrider/postgres";
-import type { BenchContext } from "./bench-relay.ts";
+import type { BenchContext } from "./sample.ts";
 import { atRate, insertEvents, startLoad } from "./load.ts";
 import { startBenchRelay } from "./relay-process.ts";
 

@@ -7,7 +7,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { applyTopics } from "@outrider/broker";
 import { defineTopic } from "@outrider/event";
 import { testEnvironment } from "../support/environment.ts";
-import type { BenchContext } from "./bench-relay.ts";
+import type { BenchContext } from "./sample.ts";
 import { startBenchRelay } from "./relay-process.ts";
 
 export type Percentiles = Readonly<{ p50: number; p99: number; p999: number; max: number }>;

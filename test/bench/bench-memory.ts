@@ -10,7 +10,7 @@ import { defineTopic } from "@outrider/event";
 import { connect } from "@outrider/postgres";
 import type { Sql } from "@outrider/postgres";
 import { fillOutbox } from "./backlog.ts";
-import type { BenchContext } from "./bench-relay.ts";
+import type { BenchContext } from "./sample.ts";
 import { startLoad } from "./load.ts";
 import { startBenchRelay } from "./relay-process.ts";
 

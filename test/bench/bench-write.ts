@@ -11,7 +11,7 @@ import { createOutbox } from "@outrider/outbox";
 import { connect, connectDatabase, rawSql } from "@outrider/postgres";
 import { Hono } from "hono";
 import { countedOn } from "../support/counted.ts";
-import type { BenchContext } from "./bench-relay.ts";
+import type { BenchContext } from "./sample.ts";
 import { spreadOf } from "./statistics.ts";
 import type { Spread } from "./statistics.ts";
 

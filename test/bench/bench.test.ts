@@ -8,18 +8,29 @@ import { replaceSection } from "./page.ts";
 
 const entry = join(import.meta.dirname, "main.ts");
 
-test("a small backlog is measured in every way, and its log is checked", () => {
-  const args = ["relay", "--json", "--dry-run", "--rounds", "1", "--events", "5000", "--no-peer"];
-  const { stdout, status, stderr } = spawnSync(process.execPath, [entry, "bench", ...args], {
+/** Its result, when it has succeeded and complained of nothing. */
+const runBench = (...args: string[]) => {
+  const all = [entry, "bench", ...args, "--json", "--dry-run", "--rounds", "1"];
+  const { stdout, status, stderr } = spawnSync(process.execPath, all, {
     env: testEnvironment(),
     encoding: "utf8",
   });
   expect(stderr).toBe("");
   expect(status).toBe(0);
-  const result = JSON.parse(stdout);
+  return JSON.parse(stdout);
+};
+
+test("a small backlog is measured in every way, and its log is checked", () => {
+  const result = runBench("relay", "--events", "5000", "--no-peer");
   expect(Object.keys(result.ways)).toEqual(["R0", "R1", "R2", "1 relay", "3 relays"]);
   expect(result.checked.map((one: { events: number }) => one.events)).toEqual([5000, 5000]);
   expect(result.checked.flatMap((one: { problems: string[] }) => one.problems)).toEqual([]);
+}, 120_000);
+
+test("a small topic is handled in every way, each event once and in order", () => {
+  const result = runBench("consume", "--events", "5000");
+  expect(Object.keys(result.ways)).toEqual(["C0", "C1", "C2", "batch", "single", "drizzle"]);
+  expect(result.batches.single.max).toBeLessThanOrEqual(100);
 }, 120_000);
 
 test("a section is replaced, and what was written by hand stays", () => {

@@ -1,6 +1,6 @@
 /**
- * `bun run bench relay|latency|write|horizon|memory`: measures on services of its own, writes its
- * part of docs/performance.md, and never fails for a time.
+ * `bun run bench relay|latency|write|consume|horizon|memory`: measures on services of its own,
+ * writes its part of docs/performance.md, and never fails for a time.
  */
 
 import { mkdtempSync, rmSync } from "node:fs";
@@ -10,20 +10,23 @@ import { parseArgs } from "node:util";
 import { silentReport } from "@outrider/stack";
 import { migrateAll } from "@outrider/postgres/migrate";
 import { testEnvironment } from "../support/environment.ts";
+import { benchConsume } from "./bench-consume.ts";
 import { benchHorizon } from "./bench-horizon.ts";
 import { benchLatency } from "./bench-latency.ts";
 import { benchMemory } from "./bench-memory.ts";
 import { benchRelay } from "./bench-relay.ts";
-import type { BenchContext } from "./bench-relay.ts";
+import type { BenchContext } from "./sample.ts";
 import { benchWrite } from "./bench-write.ts";
 import { writeLatencySection, writeRelaySection, writeWriteSection } from "./page.ts";
+import { writeConsumeSection } from "./page-consume.ts";
 import { writeHorizonSection, writeMemorySection } from "./page-more.ts";
 import { startBenchStage } from "./stage.ts";
 
-const usage = `Usage: bun run bench relay|latency|write|horizon|memory [options]
+const usage = `Usage: bun run bench relay|latency|write|consume|horizon|memory [options]
 
-  --rounds N      relay, latency, write: how often everything is measured, taking turns (3)
-  --events N      relay, memory: size of the backlog (1000000; memory 10000000)
+  --rounds N      relay, latency, write, consume: how often everything is measured, in turn (3)
+  --events N      relay, memory, consume: size of the backlog (1000000; memory 10000000,
+                  consume 200000)
   --seconds N     latency, write, memory: length of each measurement (10; memory 60)
   --minutes N     horizon: how long a snapshot is held (10)
   --rates N,...   latency: events a second (100,500,1000,5000)
@@ -67,7 +70,11 @@ if (values.help) {
 }
 const [name = ""] = positionals;
 const isMemory = name === "memory";
-const events = Number(values.events ?? (isMemory ? 10_000_000 : 1_000_000));
+const backlogs: Readonly<Partial<Record<string, number>>> = {
+  memory: 10_000_000,
+  consume: 200_000,
+};
+const events = Number(values.events ?? backlogs[name] ?? 1_000_000);
 const seconds = Number(values.seconds ?? (isMemory ? 60 : 10));
 const [rounds, minutes] = [values.rounds, values.minutes].map(Number) as [number, number];
 const [rates, clients] = [values.rates, values.clients].map((text) =>
@@ -90,6 +97,11 @@ const benches = {
   write: async (context: BenchContext) => {
     const result = await benchWrite(context, { clients, seconds });
     if (isPage) writeWriteSection(result);
+    return result;
+  },
+  consume: async (context: BenchContext) => {
+    const result = await benchConsume(context, { events, keys: Math.min(10_000, events) });
+    if (isPage) writeConsumeSection(result);
     return result;
   },
   horizon: async (context: BenchContext) => {

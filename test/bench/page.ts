@@ -19,7 +19,7 @@ export const table = (
 ): string =>
   [row(head), row(head.map((_, at) => (at === 0 ? "---" : "--:"))), ...rows.map(row)].join("\n");
 
-const spread = ({ median, min, max }: Spread, show: (value: number) => string): string =>
+export const spread = ({ median, min, max }: Spread, show: (value: number) => string): string =>
   `${show(median)} (${show(min)}-${show(max)})`;
 
 /** Puts `text` in the place of what the command wrote before. */

@@ -1,6 +1,7 @@
 /** An assigned partition: where it started, its lanes, and how far its watermark was written. */
 
-import type { AssignedPartition, Log, Position, TopicPartition } from "@outrider/event";
+import type { AssignedPartition, KafkaRecord, Log, Position } from "@outrider/event";
+import type { TopicPartition } from "@outrider/event";
 import type { Handler } from "./handler.ts";
 import { createPartition } from "./partition.ts";
 import type { Partition, PartitionDeps } from "./partition.ts";
@@ -14,6 +15,8 @@ export type Assignment = {
   readonly partition: Partition | undefined;
   /** Of this process, in the table of readers. */
   readonly instance: string;
+  /** What the client has delivered and the partition has no room for yet, in order. */
+  readonly held: KafkaRecord[];
   isPaused: boolean;
   /** The watermark that was written last. */
   written: number;
@@ -50,7 +53,7 @@ export const beginAssignment = (
   if (begin.kind === "beyond") {
     log.error({ group, ...offered, watermark }, "the watermark is beyond the log's end; halted");
     const start = { ...at, offset: offered.high };
-    return { at, start, instance, partition: undefined, isPaused: false, written: start.offset };
+    return { ...beginAt(start), instance, partition: undefined };
   }
   if (begin.kind === "gap") {
     log.error({ group, ...offered, watermark }, "Kafka had deleted records before they were read");
@@ -67,11 +70,17 @@ export const beginAssignment = (
     isAlone: deps.handlers.length === 1,
     onResolved,
   });
-  const assignment: Assignment = {
-    ...{ at, start, instance, partition, isPaused: false, written: start.offset },
-  };
+  const assignment: Assignment = { ...beginAt(start), instance, partition };
   return assignment;
 };
+
+const beginAt = (start: Position) => ({
+  at: { topic: start.topic, partition: start.partition },
+  start,
+  held: [],
+  isPaused: false,
+  written: start.offset,
+});
 
 /** Those whose position is ahead of what was written, with that position. */
 export const movedOf = (assignments: Iterable<Assignment>) =>

@@ -79,7 +79,7 @@ export const startGroup = ({ group, handlers, limits }: Member, deps: GroupDeps)
         ...{ group, handlers, instance, admittedMax: limits.admittedMax },
         isUnclean: left !== undefined,
         onSure: () => void readers.forget(left ? [left] : []),
-        onProgress: (assignment) => flow.resumeIfRoomy(assignment, subscriber),
+        onProgress: (assignment) => flow.goOn(assignment, subscriber),
       });
     });
     for (const one of begun) assigned.set(nameOf(one.at), one);
@@ -90,8 +90,7 @@ export const startGroup = ({ group, handlers, limits }: Member, deps: GroupDeps)
   const onRecords = (records: readonly KafkaRecord[]): void => {
     for (const [name, batch] of Map.groupBy(records, nameOf)) {
       const assignment = assigned.get(name);
-      assignment?.partition?.admit(batch);
-      if (assignment) flow.pauseIfFull(assignment, subscriber);
+      if (assignment) flow.take(assignment, batch, subscriber);
     }
   };
 
@@ -186,25 +185,46 @@ const awaitStart = async (
   }
 };
 
-/** Holds the client back while too much of a partition is unresolved. */
+/**
+ * So many records of a partition are held for each that may be admitted. A pause is dear: the
+ * client throws away what it has fetched of the partition, and fetches it again only when its
+ * request for the others is answered, half a second later if there is nothing new in them.
+ */
+const heldPerAdmitted = 2;
+
+/** Admits what there is room for, and holds the client back while there is far too much. */
 const createFlow = (
   { admittedMax }: GroupLimits,
   isAssigned: (assignment: Assignment) => boolean,
-) => ({
-  pauseIfFull: (assignment: Assignment, subscriber: Subscriber): void => {
-    const { partition } = assignment;
-    if (assignment.isPaused || (partition && partition.unresolved() < admittedMax)) return;
-    assignment.isPaused = true;
-    // A few records that the client has fetched already may still come; they are admitted.
-    subscriber.pause([assignment.at]);
-  },
-  resumeIfRoomy: (assignment: Assignment, subscriber: Subscriber): void => {
-    const isFull = (assignment.partition?.unresolved() ?? 0) > admittedMax / 2;
-    if (!assignment.isPaused || isFull || !isAssigned(assignment)) return;
-    assignment.isPaused = false;
-    subscriber.resume([assignment.at]);
-  },
-});
+) => {
+  const heldMax = admittedMax * heldPerAdmitted;
+  const admit = ({ partition, held }: Assignment): void => {
+    const room = admittedMax - (partition?.unresolved() ?? 0);
+    if (partition && room > 0 && held.length > 0) partition.admit(held.splice(0, room));
+  };
+  return {
+    take: (
+      assignment: Assignment,
+      records: readonly KafkaRecord[],
+      subscriber: Subscriber,
+    ): void => {
+      const { at, held, partition, isPaused } = assignment;
+      if (partition) held.push(...records);
+      admit(assignment);
+      if (isPaused || (partition && held.length < heldMax)) return;
+      assignment.isPaused = true;
+      // A few records that the client has fetched already may still come; they are held, too.
+      subscriber.pause([at]);
+    },
+    goOn: (assignment: Assignment, subscriber: Subscriber): void => {
+      admit(assignment);
+      const isFull = assignment.held.length > heldMax / 2;
+      if (!assignment.isPaused || isFull || !isAssigned(assignment)) return;
+      assignment.isPaused = false;
+      subscriber.resume([assignment.at]);
+    },
+  };
+};
 
 const repeat = async (
   ms: number,

@@ -216,7 +216,7 @@ describe("an assigned partition", () => {
 });
 
 describe("what is admitted", () => {
-  test("is held back when too much is unresolved, and let in again at half of it", async () => {
+  test("is bounded; twice as much besides pauses the client, half of it resumes", async () => {
     const world = createWorld();
     const one = handlerOf("test.a", { batchSizeMax: 1 });
     const gates = Array.from({ length: 10 }, () => Promise.withResolvers<void>());
@@ -228,21 +228,24 @@ describe("what is admitted", () => {
         await one.handler.run(...given);
       },
     };
-    const inbox = startInbox([stepped], world.deps, { ...settings, admittedMax: 4 });
+    const inbox = startInbox([stepped], world.deps, { ...settings, admittedMax: 2 });
     const events = world.eventsOf("app");
     await events.onAssign([at(0, 0, 10)]);
-    events.onRecords([0, 1, 2].map((offset) => recordAt(offset)));
+    events.onRecords([0, 1, 2, 3, 4].map((offset) => recordAt(offset)));
+    expect(inbox.state()[0]?.unresolved).toBe(2);
     expect(world.steps).not.toContain("pause 0");
-    events.onRecords([recordAt(3)]);
+    events.onRecords([recordAt(5)]);
     expect(world.steps).toContain("pause 0");
     gates[0]?.resolve();
-    await settled(() => inbox.state()[0]?.unresolved === 3);
+    await settled(() => runs === 2);
+    expect(inbox.state()[0]?.unresolved).toBe(2);
     expect(world.steps).not.toContain("resume 0");
     gates[1]?.resolve();
     await settled(() => world.steps.includes("resume 0"));
     expect(inbox.state()[0]?.unresolved).toBe(2);
     for (const gate of gates) gate.resolve();
-    await settled(() => one.seen.length === 4);
+    await settled(() => one.seen.length === 6);
+    expect(one.seen).toEqual([0, 1, 2, 3, 4, 5]);
     await inbox.stop();
   });
 
