@@ -6,8 +6,8 @@
 import type { KafkaRecord, Log, Subscribe, SubscriberEvents } from "@outrider/event";
 import { decodeRecord, defineCatalogue, defineTopic } from "@outrider/event";
 import { defineBatchHandler, defineHandler, startInbox } from "@outrider/inbox";
-import type { Handler } from "@outrider/inbox";
-import { createOutbox } from "@outrider/outbox";
+import type { Handler, Isolation } from "@outrider/inbox";
+import { createOutbox, writeRecord } from "@outrider/outbox";
 import { connectDatabase, rawSql } from "@outrider/postgres";
 import type { Sql, TransactionSql } from "@outrider/postgres";
 import { addOne, addOneRaw, addTotals, defineCounted } from "./totals.ts";
@@ -143,6 +143,9 @@ export const singleHandler = (name: string, counted: Counting): Handler =>
 export const drizzleHandler = (name: string, counted: Counting): Handler =>
   defineHandler({ name, on: [counted], run: ({ data }, { tx }) => addOne(tx, data) });
 
+/** Nothing fails here. */
+const isolation: Isolation = { run: async () => ({ kind: "unrun" }), stop: async () => {} };
+
 /** As a worker is wired. */
 export const handleAll = (
   { name, topic, url, sql, subscribe, log, onDone }: Consume,
@@ -155,7 +158,7 @@ export const handleAll = (
   const inbox = startInbox(
     [create(name, counted)],
     {
-      ...{ sql, subscribe, log, random: Math.random },
+      ...{ sql, subscribe, log, random: Math.random, writeRecord, isolation },
       transact: (work) => outbox.transact(db, work),
       onHandled: (_handler, events) => onDone(events),
     },

@@ -108,6 +108,24 @@ export const describeSubscriber = (name: string, subject: SubscriberSubject): vo
       assert.deepEqual(member.offsets(1), numbers(0, 500));
     });
 
+    test("what was paused when it was taken away flows when it comes back", async () => {
+      const topic = await subject.createTopic(2);
+      const group = newGroup();
+      await fill(topic, 2, [0, 20]);
+      const started: number[] = [];
+      const first = join(topic, group, { onStart: (partition) => void started.push(partition) });
+      for (const at of [0, 1]) await arrived(first, at, 20);
+      first.subscriber.pause([0, 1].map((partition) => ({ topic, partition })));
+      const second = join(topic, group);
+      await until(() => second.offered.size === 1, { what: "a share", timeoutMs: 20_000 });
+      await second.subscriber.close();
+      const taken = [...second.offered.keys()] as [number];
+      const isBack = () => started.filter((at) => at === taken[0]).length === 2;
+      await until(isBack, { what: "the share to come back", timeoutMs: 20_000 });
+      await fill(topic, 2, [20, 40]);
+      await until(() => first.offsets(taken[0]).at(-1) === 39, { what: "the rest" });
+    });
+
     test("a partition moves when it is drained, and goes on where its owner stopped", async () => {
       const topic = await subject.createTopic(4);
       const group = newGroup();

@@ -68,6 +68,8 @@ export const openConsumer = (parts: ConsumerParts): Consumer => {
     progress.assigned(starts);
     if (client.rebalanceProtocol() === "COOPERATIVE") client.incrementalAssign(starts);
     else client.assign(starts);
+    // The client remembers what was paused when it was taken away, and says nothing of it.
+    client.resume(starts);
   };
 
   const revoke = async (partitions: readonly TopicPartition[]): Promise<void> => {

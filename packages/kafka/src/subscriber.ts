@@ -30,7 +30,7 @@ export type SubscriberSettings = Readonly<{
   connectTimeoutMs?: number;
   /** How long partitions may have records and give none before the consumer is built anew. */
   stallMs?: number;
-  /** How long leaving the group may take. */
+  /** How long leaving the group may take, and what is being fetched before it. */
   closeTimeoutMs?: number;
   /** Pauses before a broken consumer is built anew. */
   rebuild?: Backoff;
@@ -45,7 +45,7 @@ const defaults = {
   // Closing waits for a connect that is under way.
   connectTimeoutMs: 3000,
   stallMs: 60_000,
-  closeTimeoutMs: 10_000,
+  closeTimeoutMs: 3000,
   rebuild: { baseMs: 200, capMs: 10_000 },
 } as const;
 

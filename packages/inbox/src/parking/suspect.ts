@@ -174,7 +174,12 @@ export const serveSuspects = (
     tell({ kind: "ended", outcome });
   };
   process.on("disconnect", () => process.exit(0));
-  process.on("message", (order: Order) => void serve(order));
+  process.on("message", (order: Order) => {
+    serve(order).catch((error: unknown) => {
+      deps.log.error({ err: error }, "a suspect event could not be read or its outcome stored");
+      process.exit(1);
+    });
+  });
   tell({ kind: "ready" });
 };
 
