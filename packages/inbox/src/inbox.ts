@@ -6,6 +6,8 @@
 import type { Backoff } from "@outrider/event";
 import { breakerDefaults, createBreakers } from "./breaker.ts";
 import type { BreakerLimits, OpenBreaker } from "./breaker.ts";
+import { startCleaning } from "./cleaning.ts";
+import type { CleaningLimits } from "./cleaning.ts";
 import { startGroup } from "./group.ts";
 import type { GroupDeps, GroupState } from "./group.ts";
 import type { Handler } from "./handler.ts";
@@ -30,7 +32,7 @@ export type InboxSettings = Readonly<{
   /** Pauses while an outcome cannot be stored. */
   retry?: Backoff;
 }> &
-  Partial<RunnerLimits & BreakerLimits>;
+  Partial<RunnerLimits & BreakerLimits & CleaningLimits>;
 
 /** How often parked keys are looked for, without timers and with them. */
 const pollMs = { alone: 200, timed: 1000 } as const;
@@ -45,6 +47,8 @@ const defaults = {
   parkedKeysMax: 8,
   claimMs: 30_000,
   transientMaxAgeMs: 86_400_000,
+  inboxKeepMs: 14 * 86_400_000,
+  inboxCleanMs: 60_000,
   ...breakerDefaults,
 } as const;
 
@@ -86,6 +90,8 @@ export const startInbox = (
     nudge();
   };
   const work = createWork({ ...deps, group, onParked });
+  const kept = handlers.map((one) => ({ name: one.name, group: one.group ?? group }));
+  const cleaning = startCleaning(kept, deps, limits);
   const byGroup = Map.groupBy(handlers, (handler) => handler.group ?? group);
   const groups = [...byGroup].map(([name, members]) =>
     startGroup(
@@ -99,7 +105,7 @@ export const startInbox = (
     hasTimers: () => timing?.isHealthy() ?? false,
     stop: async () => {
       await Promise.all([runner.stop(limits.drainMs), ...groups.map((one) => one.stop())]);
-      await Promise.all([breakers.stop(), timing?.stop()]);
+      await Promise.all([breakers.stop(), timing?.stop(), cleaning.stop()]);
     },
   };
 };
