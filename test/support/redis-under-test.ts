@@ -37,10 +37,7 @@ export const createRedisUnderTest = async (): Promise<RedisUnderTest> => {
   return {
     url: `redis://127.0.0.1:${port}`,
     start: async () => {
-      service = await startRedis(
-        { host, report: silentReport, stateDir, onStart: () => {} },
-        port,
-      );
+      service = await startRedis({ host, report: silentReport, stateDir, onStart: () => {} }, port);
     },
     kill: async () => {
       signal("SIGKILL");
