@@ -111,10 +111,9 @@ const open = (job: Job, limits: Limits): Timers => {
   );
 
   const close = async (): Promise<void> => {
-    const how = areReady() ? "softly" : "at once";
     isOver = true;
     presence.stop();
-    await within(limits.closeTimeoutMs, Promise.allSettled([receiver.close(how), sender.close()]));
+    await within(limits.closeTimeoutMs, Promise.allSettled([receiver.close(), sender.close()]));
     for (const client of clients) drop(client);
   };
   let closed: Promise<void> | undefined;

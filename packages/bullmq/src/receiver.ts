@@ -31,8 +31,8 @@ export type ReceiverDeps = Readonly<{
 }>;
 
 export type Receiver = Readonly<{
-  /** Softly waits for what fires now. */
-  close(how: "softly" | "at once"): Promise<void>;
+  /** Tells Redis what has fired; does not come back from a Redis that is away. */
+  close(): Promise<void>;
 }>;
 
 export const startReceiver = (
@@ -76,9 +76,9 @@ export const startReceiver = (
   });
 
   return {
-    close: async (how) => {
+    close: () => {
       clearTimeout(resume);
-      await worker.close(how === "at once");
+      return worker.close();
     },
   };
 };

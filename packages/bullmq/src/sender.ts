@@ -6,7 +6,6 @@ import type { Timer } from "@outrider/event";
 import { Queue } from "bullmq";
 import type { BulkJobOptions } from "bullmq";
 import type { Redis } from "ioredis";
-import { isReady } from "./connection.ts";
 import { within } from "./within.ts";
 
 export type SenderLimits = Readonly<{
@@ -36,7 +35,7 @@ export const checkName = (queue: string): void => {
   throw fault("settings_invalid", `"${queue}" cannot be the name of a queue of timers`);
 };
 
-/** `client` is the caller's: closing leaves it open. */
+/** `client` is the caller's, and impatient: closing leaves it open. */
 export const createSender = (name: string, client: Redis, limits: SenderLimits): Sender => {
   const queue = new Queue<TimerData>(name, {
     connection: client,
@@ -54,7 +53,6 @@ export const createSender = (name: string, client: Redis, limits: SenderLimits):
   };
 
   const setBatch = async (timers: readonly Timer[]): Promise<void> => {
-    if (!isReady(client)) throw fault("unavailable", "Redis is away");
     const result = await within(limits.setTimeoutMs, add(timers)).catch((cause: unknown) => {
       throw fault("unavailable", "Redis did not take the timers", { cause });
     });
