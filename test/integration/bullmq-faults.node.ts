@@ -413,16 +413,20 @@ describe("processes", () => {
 
   test("end by themselves once they have closed, also without Redis", async () => {
     for (const isAway of [false, true]) {
+      const { child, lines } = await startProcess();
       const { timers, fired } = await open();
       // Redis is asked to wait for it as long as it may.
-      await timers.set([{ id: "later", delayMs: 60_000 }]);
-      const { child, lines } = await startProcess();
-      await timers.set([{ id: "x", delayMs: 0 }]);
+      await timers.set([
+        { id: "later", delayMs: 60_000 },
+        { id: "x", delayMs: 0 },
+      ]);
       await until(() => fired.length > 0 || lines.includes("due x"), { what: "the timer" });
+      // By now both processes know of the later one.
+      await new Promise((resolve) => setTimeout(resolve, 1_500));
       await timers.close();
       if (isAway) await redis.kill();
       const ended = new Promise((resolve) => child.once("exit", resolve));
-      if (isAway) await new Promise((resolve) => setTimeout(resolve, 500));
+      if (isAway) await new Promise((resolve) => setTimeout(resolve, 1_500));
       child.kill("SIGTERM");
       const tookMs = await timed(() => ended);
       if (isAway) await redis.start();

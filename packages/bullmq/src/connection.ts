@@ -20,14 +20,13 @@ export type ConnectionLimits = Readonly<{
 
 export type Connect = (redisUrl: string, options: RedisOptions) => Redis;
 
-/** Once `isOver`, a connection that is lost stays lost. */
 export const createConnect =
-  (limits: ConnectionLimits, isOver: () => boolean): Connect =>
+  (limits: ConnectionLimits): Connect =>
   (redisUrl, options) =>
     new Redis(redisUrl, {
       connectTimeout: limits.connectTimeoutMs,
       disconnectTimeout: limits.disconnectTimeoutMs,
-      retryStrategy: (failures) => (isOver() ? null : backoffMs(failures, limits.reconnect)),
+      retryStrategy: (failures) => backoffMs(failures, limits.reconnect),
       ...options,
     });
 

@@ -81,7 +81,7 @@ const open = (job: Job, limits: Limits): Timers => {
 
   const areReady = () => isUp && clients.every(isReady);
   const presence = createPresence({ log, isReady: areReady, graceMs: limits.awayGraceMs });
-  const connectTo = createConnect(limits, () => isOver);
+  const connectTo = createConnect(limits);
   const connect = (options: RedisOptions): Redis => {
     const client = connectTo(redisUrl, options);
     presence.watch(client);
