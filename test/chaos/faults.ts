@@ -42,6 +42,7 @@ const brokers = (scene: FaultScene): number[] => {
 export const faultsOf = ({ cluster }: Stage): Readonly<Record<string, Fault>> => ({
   ...everywhere,
   ...onWorkers,
+  ...onRedis,
   ...(cluster ? withCluster : withBroker),
 });
 
@@ -110,6 +111,17 @@ const onWorkers: Readonly<Record<string, Fault>> = {
       await scene.workers.kill(index);
       await delay(scene.random() * 2000);
     }
+  },
+};
+
+const onRedis: Readonly<Record<string, Fault>> = {
+  "Redis forgets everything": ({ stage }: FaultScene) => stage.redis.forget(),
+  "Redis killed": ({ stage }: FaultScene) => stage.redis.crash(200),
+  "Redis away": ({ stage, longMs }: FaultScene) => stage.redis.crash(Math.min(longMs, 20_000)),
+  "Redis frozen": async ({ stage }: FaultScene) => {
+    stage.redis.signal("SIGSTOP");
+    await delay(4000);
+    stage.redis.signal("SIGCONT");
   },
 };
 

@@ -30,6 +30,8 @@ export type FleetOptions = Readonly<{
   name: "relay" | "worker";
   /** Of its program, from the project's root. */
   entry: string;
+  /** For the runtime. */
+  flags?: readonly string[];
   size: number;
   nodePath: string;
   logFolder: string;
@@ -116,14 +118,14 @@ export const startFleet = async (options: FleetOptions): Promise<Fleet> => {
 };
 
 const startOne = (
-  { name, entry, nodePath, logFolder, env }: FleetOptions,
+  { name, entry, flags = [], nodePath, logFolder, env }: FleetOptions,
   index: number,
   port: number,
 ): Promise<Child> =>
   startChild({
     name: `${name}-${index}`,
     command: nodePath,
-    args: [join(root, entry)],
+    args: [...flags, join(root, entry)],
     cwd: root,
     env: { ...env, PORT: String(port) },
     logFile: join(logFolder, `${name}-${index}.log`),

@@ -10,6 +10,7 @@ import type { KafkaRecord } from "@outrider/event";
 import { connect } from "@outrider/postgres";
 import { migrateAll } from "@outrider/postgres/migrate";
 import type { Sql } from "@outrider/postgres";
+import { apps } from "../../apps/cli/src/project.ts";
 import { checkLog, countDuplicates } from "../checker/check-log.ts";
 import { logRecordOf, readCommits, recordCommits } from "../e2e/observer.ts";
 import { seededRandom } from "../e2e/workload.ts";
@@ -159,8 +160,8 @@ const startFleets = async (
   });
   const ofWorkers = await startFleet({
     ...{ name: "worker", entry: "test/support/chaos-worker.ts", size: workers },
-    ...{ nodePath, logFolder },
-    env: { ...ofAll, CHAOS_PROTOCOL: protocolOf(seed) },
+    ...{ nodePath, logFolder, flags: apps.find((app) => app.name === "shop-worker")?.flags ?? [] },
+    env: { ...ofAll, CHAOS_PROTOCOL: protocolOf(seed), REDIS_URL: stage.redis.url },
   });
   return { fleet, workers: ofWorkers };
 };
@@ -215,7 +216,7 @@ const inject = async (scene: FaultScene, { seconds, say }: ChaosOptions): Promis
 };
 
 const serviceOf = (kind: string): string =>
-  ["relay", "worker", "Postgres"].find((name) => kind.includes(name)) ?? "Kafka";
+  ["relay", "worker", "Redis", "Postgres"].find((name) => kind.includes(name)) ?? "Kafka";
 
 /** Two faults of one service at once would undo each other. */
 const fits = (kind: string, at: number, all: readonly string[]): boolean =>
@@ -253,7 +254,8 @@ const handleRest = async (sql: Sql, { kafka }: Stage, decideAll: () => Promise<v
     return (await countUndecided(sql, events)) === 0;
   };
   const violations: string[] = [];
-  const timeoutMs = 60_000 + undecided * 5;
+  // Suspects run one by one, and the machine may be busy.
+  const timeoutMs = 120_000 + undecided * 5;
   await until(isDone, { what: "an outcome for every event", timeoutMs, pollMs: 500 }).catch(
     (error: unknown) => void violations.push(`L1, L2: ${(error as Error).message}`),
   );

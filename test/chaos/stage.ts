@@ -1,8 +1,9 @@
 /** Postgres and Kafka of a run's own, that can be killed, frozen and started again. */
 
 import { mkdirSync } from "node:fs";
+import { connect } from "node:net";
 import { join } from "node:path";
-import { choosePort, describeHost, ensureAddon, removeData } from "@outrider/stack";
+import { choosePort, describeHost, ensureAddon, removeData, startRedis } from "@outrider/stack";
 import type { Child } from "@outrider/stack";
 import { silentReport } from "@outrider/stack";
 import { startKafka } from "../../packages/stack/src/kafka.ts";
@@ -25,6 +26,7 @@ export type Service = Readonly<{
 export type Stage = Readonly<{
   postgres: Service & Readonly<{ directUrl: string; url: string }>;
   kafka: Readonly<{ bootstrapServers: string }>;
+  redis: Omit<Service, "proxy"> & Readonly<{ url: string; forget(): Promise<void> }>;
   /** The one broker, behind a proxy, or three without. */
   broker?: Service;
   cluster?: Cluster;
@@ -64,12 +66,14 @@ export const startStage = async (
   };
   try {
     const postgres = await keepService(proxy, () => startPostgres(job, port));
+    const redis = await startOwnRedis(job);
     const kafka = brokers === 1 ? await startBroker(job) : await startThree(job);
     const through = new URL(postgres.url());
     through.port = String(proxy.port);
     return {
       postgres: { ...postgres, directUrl: postgres.url(), url: through.href },
       ...kafka,
+      redis,
       nodePath: node.path,
       stop: async () => {
         await Promise.all([stopAll(), kafka.broker?.proxy.close()]);
@@ -80,6 +84,19 @@ export const startStage = async (
     throw error;
   }
 };
+
+const startOwnRedis = async (job: EmbeddedJob): Promise<Stage["redis"]> => {
+  const port = await choosePort([0]);
+  const { signal, crash, restart, url } = await keepRunning(() => startRedis(job, port));
+  return { signal, crash, restart, url: url(), forget: () => flushAll(port) };
+};
+
+const flushAll = (port: number): Promise<void> =>
+  new Promise((resolve, reject) => {
+    const socket = connect({ port, host: "127.0.0.1" }, () => socket.write("FLUSHALL\r\n"));
+    socket.once("data", () => socket.end(() => resolve()));
+    socket.once("error", reject);
+  });
 
 type KafkaPart = Pick<Stage, "kafka" | "broker" | "cluster">;
 
@@ -98,11 +115,15 @@ const startThree = async (job: EmbeddedJob): Promise<KafkaPart> => {
 
 type Running = Awaited<ReturnType<typeof startPostgres>>;
 
-const keepService = async (proxy: Proxy, start: () => Promise<Running>) => {
+const keepService = async (proxy: Proxy, start: () => Promise<Running>) => ({
+  proxy,
+  ...(await keepRunning(start)),
+});
+
+const keepRunning = async (start: () => Promise<Running>) => {
   let running = await start();
   const signal = (name: NodeJS.Signals) => void process.kill(running.pid as number, name);
   return {
-    proxy,
     url: () => running.url,
     signal,
     crash: async (downMs: number): Promise<void> => {

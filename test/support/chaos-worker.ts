@@ -1,6 +1,7 @@
 /** A worker of the fault tests, on Node, as an app's would be. */
 
 import { join } from "node:path";
+import { createOpenTimers } from "@outrider/bullmq";
 import { createHealth } from "@outrider/http";
 import { createIsolation, startInbox } from "@outrider/inbox";
 import { createSubscribe } from "@outrider/kafka";
@@ -35,6 +36,7 @@ await runProcess({ name, log }, async (onStop) => {
       log,
       random: Math.random,
       writeRecord,
+      openTimers: createOpenTimers(process.env.REDIS_URL ?? "", log),
       isolation: createIsolation({
         entry: join(import.meta.dirname, "chaos-suspect.ts"),
         log,

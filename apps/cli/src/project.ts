@@ -24,7 +24,14 @@ export const apps: readonly AppSpec[] = [
   },
   // Stands for services of others, which the shop calls.
   { name: "outside", runtime: "bun", entry: "apps/outside/src/main.ts", port: 9190 },
-  { name: "shop-worker", runtime: "node", entry: "apps/shop/src/worker.ts", port: 9102 },
+  {
+    name: "shop-worker",
+    runtime: "node",
+    entry: "apps/shop/src/worker.ts",
+    // MiB: a bound, since records that wait for their handlers are held.
+    flags: ["--max-semi-space-size=32", "--max-old-space-size=512"],
+    port: 9102,
+  },
 ];
 
 /** Modules that export `topics`; loaded by path, since apps never import apps. */

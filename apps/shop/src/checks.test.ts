@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { isFault } from "@outrider/event";
 import type { GroupState } from "@outrider/inbox";
-import { checkConsumers, checkPartitions } from "./checks.ts";
+import { checkConsumers, checkPartitions, checkTimers } from "./checks.ts";
 
 const group = (change: Partial<GroupState> = {}): GroupState => ({
   group: "shop",
@@ -54,4 +54,12 @@ test("a worker that has not joined all of its groups is not ready, and names the
   const groups = [group(), group({ group: "slow", isJoined: false })];
   const failure = failureOf(() => checkConsumers(groups));
   expect(isFault(failure, "unavailable") && failure.message).toBe("Still joining: slow");
+});
+
+test("a worker without timers says why, and what of it", () => {
+  expect(failureOf(() => checkTimers({ hasTimers: () => true }, "redis://r"))).toBeUndefined();
+  const away = failureOf(() => checkTimers({ hasTimers: () => false }, "redis://r"));
+  expect(isFault(away, "unavailable") && away.message).toContain("Redis is away");
+  const none = failureOf(() => checkTimers({ hasTimers: () => false }));
+  expect(isFault(none, "unavailable") && none.message).toContain("REDIS_URL is not set");
 });

@@ -1,7 +1,7 @@
 /** What has to hold for the worker to be ready. */
 
 import { fault } from "@outrider/event";
-import type { GroupState } from "@outrider/inbox";
+import type { GroupState, Inbox } from "@outrider/inbox";
 
 /** Throws `unavailable` while a group's consumer is not connected, or has not joined yet. */
 export const checkConsumers = (groups: readonly GroupState[]): void => {
@@ -20,4 +20,11 @@ export const checkPartitions = (groups: readonly GroupState[]): void => {
     "watermark_out_of_range",
     `The watermark lies beyond the end of ${names}: another log than the one it was written for?`,
   );
+};
+
+/** Throws `unavailable` while retries may come late. */
+export const checkTimers = (inbox: Pick<Inbox, "hasTimers">, redisUrl?: string): void => {
+  if (inbox.hasTimers()) return;
+  const why = redisUrl === undefined ? "REDIS_URL is not set" : "Redis is away";
+  throw fault("unavailable", `${why}: retries come up to a second late`);
 };

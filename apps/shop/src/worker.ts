@@ -1,14 +1,15 @@
 /** The shop's handlers' process, on Node. */
 
 import { join } from "node:path";
+import { createOpenTimers } from "@outrider/bullmq";
 import { createHealth } from "@outrider/http";
 import { createIsolation, startInbox } from "@outrider/inbox";
 import { createKafkaProbe, createSubscribe } from "@outrider/kafka";
 import { createOutbox, writeRecord } from "@outrider/outbox";
 import { connect } from "@outrider/postgres";
 import { createLogger, createRegistry, describeSettings, runProcess } from "@outrider/runtime";
-import { serveOnNode, settingsOrExit } from "@outrider/runtime";
-import { checkConsumers, checkPartitions } from "./checks.ts";
+import { serveOnNode, settingsOrExit, watchLoop } from "@outrider/runtime";
+import { checkConsumers, checkPartitions, checkTimers } from "./checks.ts";
 import { createInboxMetrics, registerBreakers, registerParked } from "./metrics.ts";
 import { catalogue } from "./topics.ts";
 import { connectHandlers, createHandlers, group, workerSchema } from "./worker-parts.ts";
@@ -18,7 +19,7 @@ const settings = settingsOrExit(workerSchema, { env: process.env });
 const log = createLogger({ name, level: settings.logLevel });
 
 await runProcess({ name, log }, async (onStop) => {
-  const { databaseUrl: url, databasePoolMax: poolMax, kafka, host, port } = settings;
+  const { databaseUrl: url, databasePoolMax: poolMax, kafka, redisUrl, host, port } = settings;
   const clientId = `outrider-${settings.deployment}-${name}`;
   const db = connectHandlers({ url, name: clientId, poolMax });
   onStop("database", () => db.$client.end({ timeout: 2 }));
@@ -34,6 +35,8 @@ await runProcess({ name, log }, async (onStop) => {
     sql,
     handlers.map((handler) => handler.name),
   );
+  const loop = watchLoop({ name, parts: handlers.map((handler) => handler.name) });
+  onStop("loop watch", () => loop.stop());
   const inbox = startInbox(
     handlers,
     {
@@ -43,6 +46,8 @@ await runProcess({ name, log }, async (onStop) => {
       log,
       random: Math.random,
       writeRecord,
+      onRun: loop.running,
+      ...(redisUrl && { openTimers: createOpenTimers(redisUrl, log) }),
       isolation: createIsolation({ entry: join(import.meta.dirname, "suspect.ts"), log }),
       ...createInboxMetrics(registry, () => inbox.state()),
     },
@@ -56,7 +61,9 @@ await runProcess({ name, log }, async (onStop) => {
     consumers: () => checkConsumers(inbox.state()),
     partitions: () => checkPartitions(inbox.state()),
   };
-  const server = await serveOnNode({ fetch: createHealth({ checks, registry }).fetch, host, port });
+  const degrading = { redis: () => checkTimers(inbox, redisUrl) };
+  const { fetch } = createHealth({ checks, degrading, registry });
+  const server = await serveOnNode({ fetch, host, port });
   onStop("server", () => server.close());
   log.info({ port: server.port, settings: describeSettings(workerSchema, settings) }, "listening");
 });

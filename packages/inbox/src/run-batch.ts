@@ -17,7 +17,12 @@ import { recordHandled } from "./record-handled.ts";
  */
 export type Transact = <T>(work: (tx: Transaction, emit: Emit) => Promise<T>) => Promise<T>;
 
-export type RunDeps = Readonly<{ transact: Transact; attempts: ExternalAttempts }>;
+export type RunDeps = Readonly<{
+  transact: Transact;
+  attempts: ExternalAttempts;
+  /** A handler's own code starts to run, or has ended. */
+  onRun?(handler: string, isRunning: boolean): void;
+}>;
 
 /** A statement is ended by the server this much later than the handler, if it still runs then. */
 const graceMs = 250;
@@ -131,7 +136,7 @@ export const firstById = (deliveries: readonly Delivery[]): Map<string, Delivery
   return firsts;
 };
 
-type HowToRun = Omit<Run, "deliveries"> & Pick<RunDeps, "attempts">;
+type HowToRun = Omit<Run, "deliveries"> & Pick<RunDeps, "attempts" | "onRun">;
 type UnitOfWork = Readonly<{ tx: Transaction; emit: Emit }>;
 
 /** Runs the handler's own code; attempts of what is external are recorded. */
@@ -159,15 +164,17 @@ export const runInTime = async (
  * still tries then is refused, since the transaction is sealed.
  */
 const race = async (
-  { handler, attempt, log, stopping }: HowToRun,
+  { handler, attempt, log, stopping, onRun }: HowToRun,
   events: readonly Envelope[],
   unit: UnitOfWork,
 ): Promise<void> => {
   const timeout = AbortSignal.timeout(handler.timeoutMs);
   const signal = AbortSignal.any([timeout, stopping]);
+  onRun?.(handler.name, true);
   const running = handler.run(events, { ...unit, attempt, log, signal });
   // When it loses the race, its failure is of no interest any more.
-  running.catch(() => {});
+  const over = () => onRun?.(handler.name, false);
+  running.then(over, over);
   await Promise.race([running, rejectOn(signal, handler)]);
 };
 

@@ -9,7 +9,7 @@ import type { LaneWork } from "./lane.ts";
 import type { WriteRecord } from "./parking/dead-letter-record.ts";
 import { buryNew, park, parkUnrun } from "./parking/outcome.ts";
 import { firstById, queueKeyOf, runBatch, runUnit } from "./run-batch.ts";
-import type { Transact } from "./run-batch.ts";
+import type { RunDeps, Transact } from "./run-batch.ts";
 
 export type WorkDeps = Readonly<{
   sql: Sql;
@@ -18,13 +18,15 @@ export type WorkDeps = Readonly<{
   /** Group of handlers that name none. */
   group: string;
   writeRecord: WriteRecord;
+  onRun?: RunDeps["onRun"];
   onParked?(handler: string, code: string): void;
   onBuried?(handler: string, code: string): void;
 }>;
 
 export const createWork = (deps: WorkDeps): LaneWork => {
   const { sql, transact, random } = deps;
-  const ofRun = { transact, attempts: createExternalAttempts(sql) };
+  const { onRun } = deps;
+  const ofRun = { transact, attempts: createExternalAttempts(sql), ...(onRun && { onRun }) };
   const putAway: LaneWork["putAway"] = async (handler, delivery, error) => {
     const failure = classify(error);
     const { name, retry, onBury, group = deps.group } = handler;

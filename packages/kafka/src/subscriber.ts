@@ -45,7 +45,7 @@ const defaults = {
   // Closing waits for a connect that is under way.
   connectTimeoutMs: 3000,
   stallMs: 60_000,
-  closeTimeoutMs: 3000,
+  closeTimeoutMs: 1500,
   rebuild: { baseMs: 200, capMs: 10_000 },
 } as const;
 

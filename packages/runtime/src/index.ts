@@ -10,3 +10,5 @@ export type { OnStop, Release } from "./releasers.ts";
 export { setting } from "./setting.ts";
 export { describeSettings, loadSettings, settingsOrExit } from "./settings.ts";
 export type { SettingsSchema, SettingsSources } from "./settings.ts";
+export { watchLoop } from "./loop-watch.ts";
+export type { LoopWatch } from "./loop-watch.ts";

@@ -11,7 +11,7 @@ import { createDelivery } from "../delivery.ts";
 import { createExternalAttempts } from "../external.ts";
 import type { Handler } from "../handler.ts";
 import { runInTime } from "../run-batch.ts";
-import type { Transact } from "../run-batch.ts";
+import type { RunDeps, Transact } from "../run-batch.ts";
 import type { WriteRecord } from "./dead-letter-record.ts";
 import { buryParked, finish, postpone, split } from "./outcome.ts";
 import type { Claim, ParkedRow } from "./queue.ts";
@@ -34,6 +34,7 @@ export type ClaimDeps = Readonly<{
   transientMaxAgeMs: number;
   /** Aborted when the worker cannot wait any longer. */
   stopping: AbortSignal;
+  onRun?: RunDeps["onRun"];
   /** The handler's own code starts, or has come back. */
   onHandler?(what: "started" | "returned"): void;
 }>;
@@ -74,11 +75,18 @@ export const runTogether = async (
 const attempt = async (
   claims: readonly [Claim, ...Claim[]],
   handler: Handler,
-  { transact, sql, log, stopping, onHandler }: ClaimDeps,
+  { transact, sql, log, stopping, onHandler, onRun }: ClaimDeps,
 ): Promise<boolean> => {
   const rows = claims.flatMap((claim) => claim.rows);
   const attempts = createExternalAttempts(sql);
-  const how = { handler, attempt: (rows[0]?.attempt ?? 0) + 1, log, stopping, attempts };
+  const how = {
+    handler,
+    attempt: (rows[0]?.attempt ?? 0) + 1,
+    log,
+    stopping,
+    attempts,
+    ...(onRun && { onRun }),
+  };
   try {
     await transact(async (tx, emit) => {
       const events = rows.map(({ record }) => createDelivery(record).eventFor(handler));
