@@ -23,7 +23,7 @@ import { silentLog } from "./silent-log.ts";
 import { until } from "./until.ts";
 
 export const topic = "counted";
-const { catalogue, definition, count } = countedOn(topic);
+export const { catalogue, definition, count } = countedOn(topic);
 export const outbox = createOutbox(catalogue);
 export const name = "test.handler";
 
@@ -76,6 +76,9 @@ export const deps = () => ({
   writeRecord,
 });
 
+/** What handlers' parts work with. */
+export type Scene = ReturnType<typeof deps>;
+
 /** Its effect can be there once only; `fails` decides by key, number and attempt. */
 export const handlerOf = (
   fails: (event: Counted, attempt: number) => unknown,
@@ -105,11 +108,14 @@ export const recordsOf = (text: string): KafkaRecord[] =>
 export const feed = (
   handler: Handler,
   records: readonly KafkaRecord[],
-  more: Partial<Pick<PartitionDeps, "breakers" | "isAlone">> = {},
+  {
+    scene = deps(),
+    ...more
+  }: Partial<Pick<PartitionDeps, "breakers" | "isAlone"> & { scene: Scene }> = {},
 ): Partition => {
   const partition = createPartition({ topic, partition: 0, offset: 0 }, [handler], {
-    ...deps(),
-    work: createWork(deps()),
+    ...scene,
+    work: createWork(scene),
     breakers: closedBreakers,
     isAlone: true,
     retry: { baseMs: 1, capMs: 5 },
@@ -130,8 +136,9 @@ export const startRunning = (
     isolation,
     sql: own,
     breakers = closedBreakers,
+    scene = deps(),
     ...limits
-  }: Partial<RunnerLimits & RunnerDeps> = {},
+  }: Partial<RunnerLimits & RunnerDeps & { scene: Scene }> = {},
 ): Runner => {
   const defaults = {
     parkedPollMs: 5,
@@ -141,9 +148,9 @@ export const startRunning = (
     transientMaxAgeMs: 60_000,
   };
   const all = {
-    ...deps(),
-    isolation: isolation ?? inProcess(deps()),
-    sql: own ?? sql,
+    ...scene,
+    isolation: isolation ?? inProcess(scene),
+    sql: own ?? scene.sql,
     breakers,
   };
   const runner = startRunner([handler], all, { ...defaults, ...limits });
