@@ -26,6 +26,7 @@ import {
   emptied,
   boom,
 } from "../support/parking-scene.ts";
+import { until } from "../support/until.ts";
 
 useParkingScene();
 
@@ -89,6 +90,33 @@ describe("races", () => {
       expect(await ofKey("a")).toEqual([1, 2, 3, 4]);
     });
   }
+
+  test("a runner that stops gives back what it has claimed and not begun", async () => {
+    await parked("a1 b1 c1 d1 e1 f1");
+    const gate = Promise.withResolvers<void>();
+    const begun: string[] = [];
+    const slow = handlerOf(() => undefined);
+    const handler = {
+      ...slow,
+      run: async (...given: Parameters<typeof slow.run>) => {
+        begun.push(given[0][0]?.key ?? "");
+        await gate.promise;
+        return slow.run(...given);
+      },
+    };
+    const runner = startRunning(handler, { parkedKeysMax: 1 });
+    await until(() => begun.length === 1, { what: "the first one" });
+    const stopping = runner.stop(2000);
+    gate.resolve();
+    await stopping;
+    const left = await sql`select token, lost from outrider.parked`;
+    expect(left.map((row) => ({ ...row }))).toEqual(
+      Array.from({ length: 5 }, () => ({ token: null, lost: 0 })),
+    );
+    expect(begun).toHaveLength(1);
+    startRunning(slow);
+    await emptied("parked_heads");
+  });
 
   test("a claim that ran out finishes nothing", async () => {
     await parked("a1 a2");

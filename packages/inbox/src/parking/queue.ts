@@ -360,3 +360,18 @@ export const renewClaims = async (
     ) as claimed (id, token)
     where h.id = claimed.id and h.token = claimed.token`;
 };
+
+/** Gives claims back that nothing has been run of: they are due as before, and count for nobody. */
+export const releaseClaims = async (
+  tx: TransactionSql,
+  claims: readonly Claim[],
+): Promise<void> => {
+  const [heads, tokens] = [claims.map((claim) => claim.head), claims.map((claim) => claim.token)];
+  await tx`
+    update outrider.parked_heads h set token = null, claimed_until = null
+    from unnest(${heads}::bigint[], ${tokens}::uuid[]) as claimed (id, token)
+    where h.id = claimed.id and h.token = claimed.token`;
+  await tx`
+    update outrider.parked set token = null
+    where head = any(${heads}::bigint[]) and token = any(${tokens}::uuid[])`;
+};

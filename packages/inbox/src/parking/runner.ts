@@ -5,10 +5,11 @@
  */
 
 import { setTimeout as delay } from "node:timers/promises";
+import type { Sql } from "@outrider/postgres";
 import type { Breakers } from "../breaker.ts";
 import type { Handler } from "../handler.ts";
 import { createFreshHeads } from "./fresh.ts";
-import { claimDue, readDueHandlers, renewClaims } from "./queue.ts";
+import { claimDue, readDueHandlers, releaseClaims, renewClaims } from "./queue.ts";
 import type { Claim, ClaimOptions } from "./queue.ts";
 import { runClaim, runTogether } from "./run-claim.ts";
 import type { ClaimDeps, Outcome } from "./run-claim.ts";
@@ -90,9 +91,9 @@ export const startRunner = (
 
   /** Side by side with others that take from the same tasks. */
   const work = async (tasks: Task[]): Promise<void> => {
-    for (let task = tasks.shift(); task; task = tasks.shift()) {
-      await run(task, { ...deps, limits, stopping: stopping.signal });
-      for (const claim of task.claims) claimed.delete(claim);
+    const signals = { ending: ending.signal, stopping: stopping.signal };
+    for (let task = tasks.shift(); task && !ending.signal.aborted; task = tasks.shift()) {
+      await run(task, { ...deps, ...signals, limits, onOver: (claim) => claimed.delete(claim) });
     }
   };
 
@@ -119,9 +120,17 @@ export const startRunner = (
       await Promise.all(running);
       clearTimeout(late);
       clearInterval(renewal);
+      await giveBack(sql, claimed);
       await deps.isolation.stop();
     },
   };
+};
+
+/** What has not begun counts for nobody. */
+const giveBack = async (sql: Sql, claimed: ReadonlySet<Claim>): Promise<void> => {
+  if (claimed.size === 0) return;
+  // Otherwise it is found when the claims have run out.
+  await sql.begin((tx) => releaseClaims(tx, [...claimed])).catch(() => {});
 };
 
 /** Most keys of one run, in one transaction. */
@@ -197,16 +206,28 @@ const tellBreakers = async (
   return breakers.yield(handler);
 };
 
-type Running = RunnerDeps & Readonly<{ limits: RunnerLimits; stopping: AbortSignal }>;
+type Running = RunnerDeps &
+  Readonly<{
+    limits: RunnerLimits;
+    /** Aborted: begin nothing new. */
+    ending: AbortSignal;
+    stopping: AbortSignal;
+    /** Whatever has come of it. */
+    onOver(claim: Claim): void;
+  }>;
 
 /** Together where there are several; what has not worked so, one after the other. */
 const run = async ({ claims, handler }: Task, deps: Running): Promise<void> => {
   const claimDeps = { ...deps, transientMaxAgeMs: deps.limits.transientMaxAgeMs };
   if (claims.length > 1) {
     const outcome = await runTogether(claims, handler, claimDeps);
-    if (outcome) return tell(claims[0], outcome, deps);
+    if (outcome) {
+      claims.forEach(deps.onOver);
+      return tell(claims[0], outcome, deps);
+    }
   }
   for (const claim of claims) {
+    if (deps.ending.aborted) return;
     const [row] = claim.rows;
     try {
       const outcome = await (row && row.lost > 0
@@ -218,6 +239,7 @@ const run = async ({ claims, handler }: Task, deps: Running): Promise<void> => {
       const what = "a parked event's outcome was not stored";
       deps.log.warn({ handler: handler.name, err: error }, what);
     }
+    deps.onOver(claim);
   }
 };
 
