@@ -71,10 +71,8 @@ export const startRunner = (
     const free = limits.parkedKeysMax - running.size;
     if (free <= 0) return false;
     const except = [...claimed].map((claim) => claim.head);
-    const headsMax = free * keysPerRun;
-    const claims = await claimRunnable([...byName.keys()], deps, {
-      ...{ claimMs: limits.claimMs, headsMax, except, singly },
-    });
+    const options = { claimMs: limits.claimMs, headsMax: free * keysPerRun, except, singly };
+    const claims = await claimRunnable([...byName.keys()], deps, options);
     for (const claim of claims) claimed.add(claim);
     const tasks = tasksOf(claims, byName);
     for (const _ of tasks.slice(0, free)) {
