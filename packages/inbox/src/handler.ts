@@ -31,6 +31,8 @@ type Options<E extends EventDefinition> = Readonly<{
   timeoutMs?: number;
   /** Most events of one transaction. */
   batchSizeMax?: number;
+  /** Transactions of one partition at the same time, of different keys. */
+  concurrency?: number;
   /**
    * `external`: it does something that no transaction holds, such as a call to another service.
    * Then each event has a run of its own, recorded before it starts and when it has ended; the
@@ -57,6 +59,7 @@ export type Handler = Readonly<{
   group: string | undefined;
   timeoutMs: number;
   batchSizeMax: number;
+  concurrency: number;
   effects: Effects;
   ordering: "key" | "none";
   retry: Retry;
@@ -71,6 +74,7 @@ export type Handler = Readonly<{
 const defaults = {
   timeoutMs: 10_000,
   batchSizeMax: 100,
+  concurrency: 1,
   ordering: "key",
   effects: "transactional",
 } as const;
@@ -99,7 +103,7 @@ const handlerOf = <E extends EventDefinition>(
   run: Handler["run"],
 ): Handler => {
   const chosen = { ...defaults, ...options };
-  const { name, on, group, timeoutMs, ordering, effects } = chosen;
+  const { name, on, group, timeoutMs, concurrency, ordering, effects } = chosen;
   const isExternal = effects === "external";
   if (isExternal && (options.batchSizeMax ?? 1) > 1) {
     throw new RangeError(`${name}: what is external runs one event at a time`);
@@ -114,6 +118,7 @@ const handlerOf = <E extends EventDefinition>(
     group,
     timeoutMs,
     batchSizeMax,
+    concurrency,
     effects,
     ordering,
     retry,

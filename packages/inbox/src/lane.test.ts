@@ -106,18 +106,20 @@ type SetUp = Readonly<{
   deliveries: readonly Delivery[];
   run(numbers: readonly number[], attempt: number): unknown;
   batchSizeMax?: number;
+  concurrency?: number;
   deps?: Partial<LaneDeps>;
   parkedKeys?: Set<string>;
 }>;
 
 /** A lane that is fed these deliveries and then no more. */
-const setUp = ({ deliveries, run, batchSizeMax = 8, deps = {}, parkedKeys }: SetUp) => {
+const setUp = ({ deliveries, run, deps = {}, parkedKeys, ...limits }: SetUp) => {
   const draining = new AbortController();
   const stopping = new AbortController();
   const handler = defineBatchHandler({
     name: "test.handler",
     on: [counted],
-    batchSizeMax,
+    batchSizeMax: 8,
+    ...limits,
     run: async (events, { attempt }) => {
       await run(
         events.map((event) => event.data.n),
@@ -177,6 +179,25 @@ describe("a lane", () => {
     ]);
     expect(taken).toEqual([4, 4, 4, 4]);
     expect(progress.resolved).toBe(10);
+  });
+
+  test("runs keys side by side where its handler wants that, each in order", async () => {
+    const [gate, begun] = [Promise.withResolvers<void>(), [] as number[]];
+    const keys = ["a", "b", "a", "b", "c", "a"];
+    const { done, taken, progress } = setUp({
+      deliveries: keys.map((key, n) => deliveryOf(n, undefined, key)),
+      ...{ batchSizeMax: 1, concurrency: 3 },
+      run: async ([n = -1]) => {
+        begun.push(n);
+        if (n === 0) await gate.promise;
+      },
+    });
+    await Bun.sleep(5);
+    expect(begun).toEqual([0, 1]);
+    gate.resolve();
+    await done;
+    expect(begun.filter((n) => keys[n] === "a")).toEqual([0, 2, 5]);
+    expect([begun.length, progress.resolved, taken[0]]).toEqual([6, 6, 3]);
   });
 
   test("passes over what its handler did not ask for, and resolves it", async () => {

@@ -76,11 +76,73 @@ export type Failure = Readonly<{
 export type Lane = Readonly<{ failure(): Failure | undefined; ended: Promise<void> }>;
 
 export const startLane = (source: LaneSource, handler: Handler, deps: LaneDeps): Lane => {
-  const { work, breakers, log } = deps;
-  let sizeMax = handler.batchSizeMax;
-
+  const { work, breakers } = deps;
   const runs = createRuns(handler, deps);
   const singles = createSingles(handler, deps, runs.unit);
+  const { handle, sizeMax } = createBatches(handler, { ...deps, runs, singles });
+
+  /** Side by side, where the handler wants that: the events of a key stay in one row. */
+  const spread = async (deliveries: readonly Delivery[]): Promise<boolean> => {
+    const rows = rowsOf(deliveries, handler);
+    const outcomes = await Promise.all(
+      rows.map(async (row) => {
+        for (let from = 0; from < row.length;) {
+          const batch = row.slice(from, from + sizeMax());
+          if (!(await handle(batch))) return false;
+          from += batch.length;
+        }
+        return true;
+      }),
+    );
+    return outcomes.every(Boolean);
+  };
+
+  /** How many of what was taken have an outcome; none when the lane has to end. */
+  const pass = async (taken: readonly Delivery[]): Promise<number> => {
+    const first = taken.findIndex((delivery) => delivery.isFor(handler));
+    if (first === -1) return taken.length;
+    const isOpen = breakers.isOpen(handler.name);
+    // One is tried while others wait, here or parked.
+    const chosen = isOpen && deps.isAlone ? taken.slice(0, first + 1) : taken;
+    const wanted = chosen.filter((delivery) => delivery.isFor(handler));
+    const isStored = isOpen && !deps.isAlone && (await setAside(wanted));
+    const isDone = isStored || (await (isOpen ? singles.run(wanted) : spread(wanted)));
+    return isDone ? chosen.length : 0;
+  };
+
+  /** False when it could not be stored. */
+  const setAside = async (deliveries: readonly Delivery[]): Promise<boolean> => {
+    try {
+      await work.parkUnrun(handler, deliveries);
+      return true;
+    } catch {
+      return false;
+    }
+  };
+
+  const live = async (): Promise<void> => {
+    if (!(await parkUnsure(source, handler, deps))) return;
+    for (;;) {
+      const taken = await source.take(sizeMax() * handler.concurrency);
+      if (taken.length === 0) return;
+      const done = await pass(taken);
+      if (done === 0) return;
+      source.resolve(done);
+    }
+  };
+
+  return { failure: singles.failure, ended: live() };
+};
+
+type Parts = LaneDeps &
+  Readonly<{
+    runs: ReturnType<typeof createRuns>;
+    singles: ReturnType<typeof createSingles>;
+  }>;
+
+/** Batches that shrink when one fails, and grow again. */
+const createBatches = (handler: Handler, { log, runs, singles }: Parts) => {
+  let sizeMax = handler.batchSizeMax;
 
   const grow = (): void => void (sizeMax = Math.min(sizeMax * 2, handler.batchSizeMax));
 
@@ -124,41 +186,21 @@ export const startLane = (source: LaneSource, handler: Handler, deps: LaneDeps):
     return free.length === 0 || handle(free);
   };
 
-  /** How many of what was taken have an outcome; none when the lane has to end. */
-  const pass = async (taken: readonly Delivery[]): Promise<number> => {
-    const first = taken.findIndex((delivery) => delivery.isFor(handler));
-    if (first === -1) return taken.length;
-    const isOpen = breakers.isOpen(handler.name);
-    // One is tried while others wait, here or parked.
-    const chosen = isOpen && deps.isAlone ? taken.slice(0, first + 1) : taken;
-    const wanted = chosen.filter((delivery) => delivery.isFor(handler));
-    const isStored = isOpen && !deps.isAlone && (await setAside(wanted));
-    const isDone = isStored || (await (isOpen ? singles.run(wanted) : handle(wanted)));
-    return isDone ? chosen.length : 0;
-  };
+  return { handle, sizeMax: () => sizeMax };
+};
 
-  /** False when it could not be stored. */
-  const setAside = async (deliveries: readonly Delivery[]): Promise<boolean> => {
-    try {
-      await work.parkUnrun(handler, deliveries);
-      return true;
-    } catch {
-      return false;
-    }
-  };
-
-  const live = async (): Promise<void> => {
-    if (!(await parkUnsure(source, handler, deps))) return;
-    for (;;) {
-      const taken = await source.take(sizeMax);
-      if (taken.length === 0) return;
-      const done = await pass(taken);
-      if (done === 0) return;
-      source.resolve(done);
-    }
-  };
-
-  return { failure: singles.failure, ended: live() };
+/** As many as may run side by side; in each the order of the log. */
+const rowsOf = (deliveries: readonly Delivery[], handler: Handler): Delivery[][] => {
+  if (handler.concurrency === 1) return [[...deliveries]];
+  const rows: Delivery[][] = Array.from({ length: handler.concurrency }, () => []);
+  const places = new Map<string, number>();
+  for (const delivery of deliveries) {
+    const key = queueKeyName(handler, delivery);
+    const place = places.get(key) ?? places.size % rows.length;
+    places.set(key, place);
+    rows[place]?.push(delivery);
+  }
+  return rows;
 };
 
 /** The transactions of a lane, timed and told of. */

@@ -21,6 +21,7 @@ export const createReceipt = (deps: ReceiptDeps): Handler =>
     on: [orderCreated],
     group: "shop-receipts",
     effects: "external",
+    concurrency: 4,
     timeoutMs: 5000,
     run: async ({ id, data }, { signal }) => {
       const { orderId, customerId, currency, totalMinor } = data;
