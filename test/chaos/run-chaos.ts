@@ -35,6 +35,8 @@ export type ChaosOptions = Readonly<{
   longMs: number;
   env: Readonly<Record<string, string | undefined>>;
   brokers: 1 | 3;
+  /** Kinds of faults that are left out, by name. */
+  without?: RegExp;
   say(line: string): void;
 }>;
 
@@ -186,10 +188,13 @@ const prepare = async (sql: Sql, { postgres, kafka, cluster }: Stage): Promise<v
 };
 
 /** Injects faults until the time is over; now and then two at once. */
-const inject = async (scene: FaultScene, { seconds, say }: ChaosOptions): Promise<FaultCounts> => {
+const inject = async (
+  scene: FaultScene,
+  { seconds, without, say }: ChaosOptions,
+): Promise<FaultCounts> => {
   const { random, stage } = scene;
   const faults = faultsOf(stage);
-  const kinds = Object.keys(faults);
+  const kinds = Object.keys(faults).filter((kind) => !without?.test(kind));
   const counts: Record<string, number> = {};
   // Each kind once before any comes again.
   let left: string[] = [];
