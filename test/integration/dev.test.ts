@@ -60,7 +60,7 @@ describe("outrider dev", () => {
 
     // Only what it started has a pid, and all of it was started here.
     expect(Object.keys(first.services).toSorted()).toEqual(["kafka", "postgres", "redis"]);
-    expect(Object.keys(first.apps).toSorted()).toEqual(["relay", "shop", "shop-worker"]);
+    expect(Object.keys(first.apps).toSorted()).toEqual(["outside", "relay", "shop", "shop-worker"]);
     const processes = [...Object.values(first.services), ...Object.values(first.apps)];
     expect(processes.map(({ pid }) => typeof pid)).toEqual(Array(6).fill("number"));
     for (const app of Object.values(first.apps)) expect(await isReady(app)).toBe(true);
