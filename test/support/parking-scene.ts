@@ -56,15 +56,18 @@ export const useParkingScene = (): void => {
     partitions = [];
   });
 
-  afterEach(async () => {
-    await Promise.all([
-      ...runners.map((runner) => runner.stop(100)),
-      ...partitions.map((partition) => partition.drain(100)),
-    ]);
-    await sql`
+  afterEach(resetScene);
+};
+
+/** Stops what was started, and forgets what it has done. */
+export const resetScene = async (): Promise<void> => {
+  await Promise.all([
+    ...runners.splice(0).map((runner) => runner.stop(100)),
+    ...partitions.splice(0).map((partition) => partition.drain(100)),
+  ]);
+  await sql`
     truncate outrider.inbox, outrider.parked, outrider.parked_heads, outrider.dead_letters,
       outrider.outbox, outrider.external_attempts, effects`;
-  });
 };
 
 export const deps = () => ({
