@@ -38,8 +38,6 @@ const stepsMax = 50;
 const awayMs = 120;
 const claimMs = 60;
 
-class Ended extends Error {}
-
 /** What happens at the n-th step of a worker; the worker is another one's when it has ended. */
 const at = (step: number, way: Way) => {
   let steps = 0;
@@ -47,15 +45,15 @@ const at = (step: number, way: Way) => {
   const away = Promise.withResolvers<void>();
   const between: Between = {
     around: async (run) => {
-      if (isOver) throw new Ended("it has ended");
+      if (isOver) throw new Error("it has ended");
       steps += 1;
       const isNow = steps === step;
       if (isNow && way === "ends before") isOver = true;
-      if (isOver) throw new Ended("it ends");
+      if (isOver) throw new Error("it ends");
       if (isNow && way === "is away before") await away.promise;
       const result = await run();
       if (isNow && way === "ends after") isOver = true;
-      if (isOver) throw new Ended("it ends");
+      if (isOver) throw new Error("it ends");
       if (isNow && way === "is away after") await away.promise;
       return result;
     },

@@ -35,6 +35,8 @@ export type ChaosOptions = Readonly<{
   longMs: number;
   env: Readonly<Record<string, string | undefined>>;
   brokers: 1 | 3;
+  /** Pause of each writer between two transactions. */
+  pauseMs?: number;
   /** Kinds of faults that are left out, by name. */
   without?: RegExp;
   say(line: string): void;
@@ -97,7 +99,7 @@ export const runChaos = async (options: ChaosOptions): Promise<ChaosReport> => {
         smallTopic: topics.small,
         random: seededRandom(seed + 1),
         writers: 6,
-        pauseMs: 20,
+        pauseMs: options.pauseMs ?? 20,
       });
       const operator = startOperator(sql, seededRandom(seed + 2));
       const scene = { stage, ...fleets, sql, leaseTtlMs, longMs: options.longMs, random };

@@ -1,4 +1,4 @@
-/** Handlers whose every effect is kept, also what should not be there, and what the checker says. */
+/** Handlers whose every effect is kept, also what should not be, and what the checker says. */
 
 import type { KafkaRecord } from "@outrider/event";
 import { defineHandler } from "@outrider/inbox";
