@@ -62,7 +62,7 @@ describe("outrider dev", () => {
     expect(Object.keys(first.services).toSorted()).toEqual(["kafka", "postgres", "redis"]);
     expect(Object.keys(first.apps).toSorted()).toEqual(["outside", "relay", "shop", "shop-worker"]);
     const processes = [...Object.values(first.services), ...Object.values(first.apps)];
-    expect(processes.map(({ pid }) => typeof pid)).toEqual(Array(6).fill("number"));
+    expect(processes.map(({ pid }) => typeof pid)).toEqual(Array(7).fill("number"));
     for (const app of Object.values(first.apps)) expect(await isReady(app)).toBe(true);
 
     const shop = first.apps.shop?.url ?? "";
@@ -94,7 +94,7 @@ describe("outrider dev", () => {
     expect(context.said.join("\n")).toContain("relay was killed by a signal");
 
     const ids = recorded(context);
-    expect(ids.filter(isAlive)).toHaveLength(6);
+    expect(ids.filter(isAlive)).toHaveLength(7);
     const stopStartedMs = performance.now();
     context.abort("enough");
     expect(await running).toBe(0);
