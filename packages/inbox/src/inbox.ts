@@ -40,7 +40,7 @@ const pollMs = { alone: 200, timed: 1000 } as const;
 const defaults = {
   admittedMax: 1000,
   watermarkMs: 1000,
-  drainMs: 5000,
+  drainMs: 4000,
   readerDeadMs: 5000,
   retry: { baseMs: 100, capMs: 10_000 },
   freshPollMs: 1000,
@@ -104,8 +104,14 @@ export const startInbox = (
     openBreakers: breakers.open,
     hasTimers: () => timing?.isHealthy() ?? false,
     stop: async () => {
-      await Promise.all([runner.stop(limits.drainMs), ...groups.map((one) => one.stop())]);
-      await Promise.all([breakers.stop(), timing?.stop(), cleaning.stop()]);
+      // Together within what a process has for its end.
+      await Promise.all([
+        runner.stop(limits.drainMs),
+        ...groups.map((one) => one.stop()),
+        timing?.stop(),
+        cleaning.stop(),
+      ]);
+      await breakers.stop();
     },
   };
 };
