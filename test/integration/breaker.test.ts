@@ -3,11 +3,16 @@
 import { afterEach, expect, test } from "bun:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { fault } from "@outrider/event";
+import { defineHandler } from "@outrider/inbox";
 import type { Handler } from "@outrider/inbox";
 import { breakerDefaults, createBreakers } from "../../packages/inbox/src/breaker.ts";
 import type { Breakers } from "../../packages/inbox/src/breaker.ts";
+import { closedBreakers } from "../support/closed-breakers.ts";
+import { sceneBehind } from "../support/intercept.ts";
 import {
+  boom,
   countOf,
+  definition,
   effects,
   feed,
   handlerOf,
@@ -130,4 +135,19 @@ test("a waiting lane ends when it is told to", async () => {
   const waiting = breakers.admit(name, ended.signal);
   ended.abort();
   expect(await waiting).toBeUndefined();
+});
+
+test("what is claimed is run, though nobody can say what is due of a handler held back", async () => {
+  const held = defineHandler({ name: "test.held", on: [definition], run: async () => {} });
+  await resolved(
+    feed(
+      handlerOf(() => boom),
+      recordsOf("a1"),
+    ),
+  );
+  const rewrite = (statement: string) => statement.replace("as asked (handler)", "as nonsense");
+  const breakers = { ...closedBreakers, isOpen: (handler: string) => handler === held.name };
+  const handler = handlerOf(() => undefined);
+  startRunning(handler, { scene: sceneBehind({ rewrite }), breakers, others: [held] });
+  await until(async () => (await effects()) === "a1", { what: "the event", timeoutMs: 2000 });
 });

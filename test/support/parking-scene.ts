@@ -140,8 +140,9 @@ export const startRunning = (
     sql: own,
     breakers = closedBreakers,
     scene = deps(),
+    others = [],
     ...limits
-  }: Partial<RunnerLimits & RunnerDeps & { scene: Scene }> = {},
+  }: Partial<RunnerLimits & RunnerDeps & { scene: Scene; others: readonly Handler[] }> = {},
 ): Runner => {
   const defaults = {
     parkedPollMs: 5,
@@ -156,7 +157,7 @@ export const startRunning = (
     sql: own ?? scene.sql,
     breakers,
   };
-  const runner = startRunner([handler], all, { ...defaults, ...limits });
+  const runner = startRunner([handler, ...others], all, { ...defaults, ...limits });
   runners.push(runner);
   return runner;
 };

@@ -3,6 +3,7 @@
  * lost, as the port allows, and whoever sets them is told by an error. Nothing waits in memory.
  */
 
+import { within } from "@outrider/event";
 import type { Log, OpenTimers, Timers } from "@outrider/event";
 import type { Redis, RedisOptions } from "ioredis";
 import { createConnect, drop, impatient, isReady, patient } from "./connection.ts";
@@ -13,7 +14,6 @@ import type { ReceiverLimits } from "./receiver.ts";
 import { checkName, createSender } from "./sender.ts";
 import type { SenderLimits } from "./sender.ts";
 import { createPolicyWarning, withServerInfo } from "./server-info.ts";
-import { within } from "./within.ts";
 
 export type TimerSettings = Partial<
   ConnectionLimits &

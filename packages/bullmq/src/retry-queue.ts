@@ -1,11 +1,10 @@
 /** What a queue of timers holds, for operators. */
 
-import { fault, isFault } from "@outrider/event";
+import { fault, isFault, within } from "@outrider/event";
 import { Queue } from "bullmq";
 import { Redis } from "ioredis";
 import { checkName, prefix } from "./sender.ts";
 import type { TimerData } from "./sender.ts";
-import { within } from "./within.ts";
 
 export type RetryQueue = Readonly<{
   /** Of timers: waiting are those that are due and not taken yet. */

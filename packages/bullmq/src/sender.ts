@@ -1,12 +1,11 @@
 /** Sets timers: one delayed job each. */
 
 import { randomUUID } from "node:crypto";
-import { fault } from "@outrider/event";
+import { fault, within } from "@outrider/event";
 import type { Timer } from "@outrider/event";
 import { Queue } from "bullmq";
 import type { BulkJobOptions } from "bullmq";
 import type { Redis } from "ioredis";
-import { within } from "./within.ts";
 
 export type SenderLimits = Readonly<{
   /** Most timers in one message to Redis. */

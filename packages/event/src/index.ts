@@ -19,3 +19,4 @@ export type { Route } from "./routing.ts";
 export { deadLetterTopic, deadLetterTopicName, defineTopic } from "./topic.ts";
 export type { Profile, TopicSpec } from "./topic.ts";
 export type { OpenTimers, Timer, Timers } from "./timers.ts";
+export { within } from "./within.ts";

@@ -8,6 +8,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Log } from "@outrider/event";
 import type { Sql } from "@outrider/postgres";
 import type { Classified } from "./classify.ts";
+import { repeat } from "./repeat.ts";
 
 export type BreakerLimits = Readonly<{
   /** Failures in a row that open it, of so many keys at least. */
@@ -68,7 +69,7 @@ export const createBreakers = (
     tellChange(known, found, log);
     known = found;
   };
-  const polling = repeatedly(look, limits.breakerPollMs, stopping.signal);
+  const polling = repeat(limits.breakerPollMs, stopping.signal, look);
 
   const tryProbe = async (handler: string): Promise<boolean> => {
     const { untilMs = Infinity } = known.get(handler) ?? {};
@@ -126,17 +127,6 @@ export const createBreakers = (
       );
     },
   };
-};
-
-const repeatedly = async (
-  look: () => Promise<void>,
-  pollMs: number,
-  signal: AbortSignal,
-): Promise<void> => {
-  while (!signal.aborted) {
-    await look();
-    await delay(pollMs, undefined, { signal }).catch(() => {});
-  }
 };
 
 const tellChange = (

@@ -15,6 +15,7 @@ import type { Handler } from "./handler.ts";
 import type { Failure } from "./lane.ts";
 import { enterReader, removeReaders, seeReaders } from "./readers.ts";
 import type { Remains } from "./readers.ts";
+import { repeat } from "./repeat.ts";
 import { readWatermarks, writeWatermarks } from "./watermarks.ts";
 
 export type GroupLimits = Readonly<{
@@ -110,8 +111,8 @@ export const startGroup = ({ group, handlers, limits }: Member, deps: GroupDeps)
   const topics = [...new Set(handlers.flatMap((handler) => handler.topics))];
   const onError = (error: unknown) => log.warn({ group, err: error }, "the consumer has trouble");
   const subscriber = deps.subscribe(group, topics, { onAssign, onRevoke, onRecords, onError });
-  const flushing = repeat(limits.watermarkMs, stopping, () => flush(assigned.values()));
-  const seeing = repeat(limits.readerDeadMs / seenPerDeath, stopping, () =>
+  const flushing = repeat(limits.watermarkMs, stopping.signal, () => flush(assigned.values()));
+  const seeing = repeat(limits.readerDeadMs / seenPerDeath, stopping.signal, () =>
     readers.see([...assigned.values()].map((one) => one.instance)),
   );
 
@@ -224,17 +225,6 @@ const createFlow = (
       subscriber.resume([assignment.at]);
     },
   };
-};
-
-const repeat = async (
-  ms: number,
-  { signal }: AbortController,
-  act: () => Promise<void>,
-): Promise<void> => {
-  while (!signal.aborted) {
-    await delay(ms, undefined, { signal }).catch(() => {});
-    await act();
-  }
 };
 
 const countsOf = (assignments: readonly Assignment[]) => ({

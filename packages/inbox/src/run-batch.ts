@@ -8,7 +8,8 @@ import { classify } from "./classify.ts";
 import type { Delivery } from "./delivery.ts";
 import type { ExternalAttempts } from "./external.ts";
 import type { Handler } from "./handler.ts";
-import { enqueueBehind, holdHead, keyOf, readBlocked } from "./parking/queue.ts";
+import { enqueueBehind, holdHead, keyName, keyOf, readBlocked } from "./parking/queue.ts";
+import type { Waiting } from "./parking/queue.ts";
 import { recordHandled } from "./record-handled.ts";
 
 /**
@@ -37,7 +38,7 @@ export type Run = Readonly<{
   stopping: AbortSignal;
 }>;
 
-/** How many events ran (the others had run before), or which keys, as hex, are parked. */
+/** How many events ran (the others had run before), or the names of keys that are parked. */
 export type BatchResult = Readonly<{ handled: number }> | Readonly<{ parked: Set<string> }>;
 
 /**
@@ -107,12 +108,11 @@ export const runUnit = async (deps: RunDeps, run: Run): Promise<number> => {
 };
 
 /** Events of which each is for itself are keys of their own. */
-export const queueKeyOf = (handler: Handler, delivery: Delivery): Uint8Array =>
-  handler.ordering === "none" ? Buffer.from(delivery.eventId) : keyOf(delivery);
+export const queueKeyOf = (handler: Handler, waiting: Waiting): Uint8Array =>
+  handler.ordering === "none" ? Buffer.from(waiting.eventId) : keyOf(waiting);
 
-/** As `readBlocked` gives it. */
-export const queueKeyName = (handler: Handler, delivery: Delivery): string =>
-  Buffer.from(queueKeyOf(handler, delivery)).toString("hex");
+export const queueKeyName = (handler: Handler, waiting: Waiting): string =>
+  keyName(queueKeyOf(handler, waiting));
 
 const record = (
   tx: Transaction,

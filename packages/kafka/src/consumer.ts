@@ -3,9 +3,8 @@
  * when it is broken, and the subscriber builds another one.
  */
 
-import { setTimeout as delay } from "node:timers/promises";
 import type { LibrdKafkaError } from "@confluentinc/kafka-javascript";
-import { fault } from "@outrider/event";
+import { fault, within } from "@outrider/event";
 import type { AssignedPartition, Position, SubscriberEvents } from "@outrider/event";
 import type { TopicPartition } from "@outrider/event";
 import { createProgress } from "./progress.ts";
@@ -108,11 +107,12 @@ export const openConsumer = (parts: ConsumerParts): Consumer => {
     isOpen = false;
     stopWatch();
     await rebalance;
-    await inTime(finished, limits.closeTimeoutMs);
+    // What hangs even now is left behind.
+    await within(limits.closeTimeoutMs, finished);
     // Before the disconnect: during it, commits fail.
     if (assigned.length > 0) await events.onRevoke(assigned, isLost);
     assigned = [];
-    await inTime(disconnectConsumer(client), limits.closeTimeoutMs);
+    await within(limits.closeTimeoutMs, disconnectConsumer(client));
   };
 
   return { client, run, close, ...createFlow(client, progress) };
@@ -172,14 +172,6 @@ const startWatch = (
   };
   const watching = setInterval(() => void look(), limits.stallMs / watchesPerStall);
   return { progress, stopWatch: () => clearInterval(watching) };
-};
-
-/** What hangs even now is left behind. */
-const inTime = async (work: Promise<void>, ms: number): Promise<void> => {
-  const over = new AbortController();
-  const late = delay(ms, undefined, over).catch(() => {});
-  await Promise.race([work, late]);
-  over.abort();
 };
 
 /**

@@ -12,6 +12,7 @@ import { deadLetterRecord } from "./dead-letter-record.ts";
 import type { WriteRecord } from "./dead-letter-record.ts";
 import {
   enqueue,
+  keyName,
   keyOf,
   lockClaim,
   lockClaims,
@@ -88,7 +89,7 @@ export const parkUnrun = async (
     returning event_id`;
   const ids = new Set(inserted.map((row) => row.event_id));
   const fresh = events.filter(({ waiting }) => ids.delete(waiting.eventId));
-  const byKey = Map.groupBy(fresh, ({ key }) => Buffer.from(key).toString("hex"));
+  const byKey = Map.groupBy(fresh, ({ key }) => keyName(key));
   // Sorted, so that two that do the same cannot deadlock.
   const sorted = [...byKey].toSorted(([a], [b]) => (a < b ? -1 : 1));
   for (const [key, ofKey] of sorted) {

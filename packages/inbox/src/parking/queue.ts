@@ -19,9 +19,10 @@ export type QueueKey = Readonly<{ handler: string; topic: string; key: Uint8Arra
 export const keyOf = ({ eventId, record }: Waiting): Uint8Array =>
   record.key ?? Buffer.from(eventId);
 
-const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");
+/** Keys as they are told apart. */
+export const keyName = (key: Uint8Array): string => Buffer.from(key).toString("hex");
 
-/** Those of the keys that have a head, as hex. To be asked after the inbox rows are inserted. */
+/** Those of the keys that have a head, by name. Asked after the inbox rows are inserted. */
 export const readBlocked = async (
   tx: TransactionSql,
   { handler, topic }: Omit<QueueKey, "key">,
@@ -29,7 +30,7 @@ export const readBlocked = async (
 ): Promise<Set<string>> => {
   const rows = await tx<{ key: string }[]>`
     select encode(h.key, 'hex') as key
-    from unnest(${keys.map(hex)}::text[]) as asked (key)
+    from unnest(${keys.map(keyName)}::text[]) as asked (key)
     join outrider.parked_heads h
       on h.handler = ${handler} and h.topic = ${topic}
         and sha256(h.key) = sha256(decode(asked.key, 'hex'))`;

@@ -8,9 +8,10 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Sql } from "@outrider/postgres";
 import type { Breakers } from "../breaker.ts";
 import type { Handler } from "../handler.ts";
+import { queueKeyName } from "../run-batch.ts";
 import { createFreshHeads } from "./fresh.ts";
 import { claimDue, readDueHandlers, releaseClaims, renewClaims } from "./queue.ts";
-import type { Claim, ClaimOptions } from "./queue.ts";
+import type { Claim, ClaimOptions, ParkedRow } from "./queue.ts";
 import { runClaim, runTogether } from "./run-claim.ts";
 import type { ClaimDeps, Outcome } from "./run-claim.ts";
 import { runSuspect } from "./suspect.ts";
@@ -176,7 +177,9 @@ const claimRunnable = async (
   ];
   const claims = await sql.begin((tx) => claimDue(tx, free, options));
   if (held.length === 0) return claims;
-  for (const handler of await readDueHandlers(sql, held)) {
+  // What has been claimed has to be run, whatever comes behind it.
+  const due = await readDueHandlers(sql, held).catch(() => []);
+  for (const handler of due) {
     if (!(await breakers.tryProbe(handler))) continue;
     const one = { ...options, headsMax: 1, rowsMax: 1 };
     const [claim] = await sql
@@ -191,17 +194,17 @@ const claimRunnable = async (
 
 /** What a run says of its handler: an event that fails again, or by its own fault, says nothing. */
 const tellBreakers = async (
-  { handler, rows: [row] }: Claim,
+  { handler, row }: Readonly<{ handler: Handler; row: ParkedRow | undefined }>,
   outcome: Outcome,
   breakers: RunnerDeps["breakers"],
 ): Promise<void> => {
-  if (outcome.kind === "handled") return breakers.succeeded(handler);
-  const isNews = row?.attempt === 0 || breakers.isOpen(handler);
+  const { name } = handler;
+  if (outcome.kind === "handled") return breakers.succeeded(name);
+  const isNews = row?.attempt === 0 || breakers.isOpen(name);
   if (outcome.kind === "failed" && row && isNews) {
-    const key = Buffer.from(row.record.key ?? row.eventId).toString("hex");
-    return breakers.failed(handler, key, outcome.failure);
+    return breakers.failed(name, queueKeyName(handler, row), outcome.failure);
   }
-  return breakers.yield(handler);
+  return breakers.yield(name);
 };
 
 type Running = RunnerDeps &
@@ -221,7 +224,7 @@ const run = async ({ claims, handler }: Task, deps: Running): Promise<void> => {
     const outcome = await runTogether(claims, handler, claimDeps);
     if (outcome) {
       claims.forEach(deps.onOver);
-      return tell(claims[0], outcome, deps);
+      return tell({ handler, row: claims[0].rows[0] }, outcome, deps);
     }
   }
   for (const claim of claims) {
@@ -231,7 +234,7 @@ const run = async ({ claims, handler }: Task, deps: Running): Promise<void> => {
       const outcome = await (row && row.lost > 0
         ? runSuspect({ claim, row, handler }, claimDeps)
         : runClaim(claim, handler, claimDeps));
-      await tell(claim, outcome, deps);
+      await tell({ handler, row }, outcome, deps);
     } catch (error) {
       // What could not be written down is found by whoever claims it next.
       const what = "a parked event's outcome was not stored";
@@ -241,9 +244,13 @@ const run = async ({ claims, handler }: Task, deps: Running): Promise<void> => {
   }
 };
 
-const tell = async (claim: Claim, outcome: Outcome, deps: Running): Promise<void> => {
-  const { handler } = claim;
-  if (outcome.kind === "handled") deps.onHandled?.(handler, outcome.events, outcome.durationMs);
-  if (outcome.kind === "buried") deps.onBuried?.(handler, outcome.failure.code);
-  await tellBreakers(claim, outcome, deps.breakers);
+const tell = async (
+  ran: Readonly<{ handler: Handler; row: ParkedRow | undefined }>,
+  outcome: Outcome,
+  deps: Running,
+): Promise<void> => {
+  const { name } = ran.handler;
+  if (outcome.kind === "handled") deps.onHandled?.(name, outcome.events, outcome.durationMs);
+  if (outcome.kind === "buried") deps.onBuried?.(name, outcome.failure.code);
+  await tellBreakers(ran, outcome, deps.breakers);
 };
