@@ -137,7 +137,7 @@ test("a waiting lane ends when it is told to", async () => {
   expect(await waiting).toBeUndefined();
 });
 
-test("what is claimed is run, though nobody can say what is due of a handler held back", async () => {
+test("what is claimed is run, though nobody can say what is due of another handler", async () => {
   const held = defineHandler({ name: "test.held", on: [definition], run: async () => {} });
   await resolved(
     feed(

@@ -6,6 +6,7 @@ import { fault, isFault } from "@outrider/event";
 import type { KafkaRecord } from "@outrider/event";
 import { discardLetter, readParked, redriveLetter } from "@outrider/inbox";
 import type { Handler, Isolation } from "@outrider/inbox";
+import type { HeaderPair } from "@outrider/postgres";
 import { sql as query } from "drizzle-orm";
 import { createDelivery } from "../../packages/inbox/src/delivery.ts";
 import { claimDue } from "../../packages/inbox/src/parking/queue.ts";
@@ -159,6 +160,33 @@ describe("an event that is given up", () => {
     expect(Buffer.from(letter?.payload).equals(bytes)).toBe(true);
     expect(await states()).toEqual({ handled: 1, parked: 1, dead: 1 });
   });
+});
+
+test("a record's headers stay as they came: parked, as a letter, and parked again", async () => {
+  const [first] = recordsOf("a1") as [KafkaRecord];
+  const bytes = Buffer.from([0, 255]);
+  const more = [{ hop: Buffer.from("1") }, { hop: Buffer.from("2") }, { hop: bytes }];
+  const handler = handlerOf(() => boom, { onBury: "skip", retry: { attemptsMax: 2 } });
+  await resolved(feed(handler, [{ ...first, headers: [...first.headers, ...more] }]));
+  const hops = async (table: string) => {
+    const rows = await sql.unsafe<{ headers: HeaderPair[] }[]>(
+      `select headers from outrider.${table}`,
+    );
+    return rows.flatMap((row) => row.headers).filter(([header]) => header === "hop");
+  };
+  const expected = [
+    ["hop", "1"],
+    ["hop", "2"],
+    ["hop", { base64: bytes.toString("base64") }],
+  ];
+  expect<unknown>(await hops("parked")).toEqual(expected);
+  const runner = startRunning(handler);
+  await emptied("parked");
+  await runner.stop(100);
+  expect<unknown>(await hops("dead_letters")).toEqual(expected);
+  const [letter] = await sql`select id::float8 as id from outrider.dead_letters`;
+  await redriveLetter(sql, { id: letter?.id, by: "ann", reason: "a test" });
+  expect<unknown>(await hops("parked")).toEqual(expected);
 });
 
 describe("a letter", () => {

@@ -2,8 +2,8 @@
 
 import { randomUUID } from "node:crypto";
 import type { RawRecord } from "@outrider/event";
+import { headerPairs } from "@outrider/postgres";
 import type { TransactionSql } from "@outrider/postgres";
-import { headerPairs } from "./header-pairs.ts";
 
 /**
  * Writes a record in the transaction of its cause. Nothing about it is checked: its topic should

@@ -232,7 +232,7 @@ export const parked = outrider.table(
     offset: pg.bigint("offset", { mode: "number" }).notNull(),
     timestampMs: pg.bigint("timestamp_ms", { mode: "number" }).notNull(),
     recordKey: bytea("record_key"),
-    /** In order: pairs of name and base64. */
+    /** As in `dead_letters`. */
     headers: pg.jsonb("headers").notNull(),
     value: bytea("value"),
     /** A dead one stays, and holds what is behind it, until somebody decides. */

@@ -137,12 +137,7 @@ const enqueueAgain = async (
         (head, handler, event_id, partition, "offset", timestamp_ms, record_key, headers, value)
       select ${head}, handler, event_id, partition, "offset",
         floor(extract(epoch from occurred_at) * 1000)::bigint, key,
-        (
-          select coalesce(jsonb_agg(jsonb_build_array(pair ->> 0, coalesce(
-            pair -> 1 ->> 'base64',
-            translate(encode(convert_to(pair ->> 1, 'UTF8'), 'base64'), E'\\n', '')))), '[]')
-          from jsonb_array_elements(headers) as pair
-        ), payload
+        headers, payload
       from outrider.dead_letters where handler = ${handler} and event_id = ${eventId}`;
   }
   await tx`
@@ -151,7 +146,6 @@ const enqueueAgain = async (
       code = null, message = null
     where handler = ${handler} and event_id = ${eventId}`;
   if (!edit) return;
-  const base64 = (text: string) => Buffer.from(text).toString("base64");
   await tx`
     update outrider.parked
     set event_id = ${edit.eventId}, value = ${edit.payload as Buffer},
@@ -159,7 +153,7 @@ const enqueueAgain = async (
         select coalesce(jsonb_agg(pair), '[]') from jsonb_array_elements(headers) as pair
         where pair ->> 0 <> 'ce_id'
       ) || jsonb_build_array(
-        jsonb_build_array('ce_id', ${base64(edit.eventId)}::text),
-        jsonb_build_array('ce_replaces', ${base64(eventId)}::text))
+        jsonb_build_array('ce_id', ${edit.eventId}::text),
+        jsonb_build_array('ce_replaces', ${eventId}::text))
     where handler = ${handler} and event_id = ${eventId}`;
 };

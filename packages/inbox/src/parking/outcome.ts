@@ -4,7 +4,8 @@
  * its outcome, and that row's key is the fence: whoever finds it taken stops.
  */
 
-import type { TransactionSql } from "@outrider/postgres";
+import { pairsOf } from "@outrider/postgres";
+import type { HeaderPair, TransactionSql } from "@outrider/postgres";
 import { fingerprintOf } from "../classify.ts";
 import type { Classified } from "../classify.ts";
 import type { OnBury } from "../handler.ts";
@@ -217,18 +218,14 @@ const writeLetter = async (
   const { record, eventId } = waiting;
   const fingerprint = fingerprintOf(handler, failure, error);
   const key = keyOf(waiting);
-  const texts = new Map(
-    record.headers
-      .flatMap((header) => Object.entries(header))
-      .map(([name, bytes]) => [name, textOf(bytes)] as const),
-  );
-  const headers = [...texts].map(([name, text]) => [name, text]);
+  const headers = pairsOf(record.headers);
+  const { ce_type, ce_dataschema, ce_sequence } = textsOf(headers);
   const [letter] = await tx<{ attempts: number }[]>`
     insert into outrider.dead_letters as letter
       (origin, handler, event_id, type, version, sequence, topic, key, partition, "offset",
         headers, payload, code, message, fingerprint, attempts, skipped, occurred_at)
-    values ('handler', ${handler}, ${eventId}, ${stringOf(texts.get("ce_type"))},
-      ${versionOf(texts.get("ce_dataschema"))}, ${integerOf(texts.get("ce_sequence"))},
+    values ('handler', ${handler}, ${eventId}, ${ce_type ?? null},
+      ${versionOf(ce_dataschema)}, ${integerOf(ce_sequence)},
       ${record.topic}, ${key as Buffer}, ${record.partition}, ${record.offset},
       ${JSON.stringify(headers)}::text::jsonb, ${record.value as Buffer | null}, ${failure.code},
       ${failure.message}, ${fingerprint}, ${attempts},
@@ -242,22 +239,15 @@ const writeLetter = async (
   await writeRecord(tx, deadLetterRecord({ ...given, attempts: letter?.attempts ?? attempts }));
 };
 
-type HeaderValue = string | Readonly<{ base64: string }>;
+/** The last one of a name wins; what is no text is left out. */
+const textsOf = (pairs: readonly HeaderPair[]): Record<string, string> =>
+  Object.fromEntries(
+    pairs.flatMap(([name, value]) => (typeof value === "string" ? [[name, value]] : [])),
+  );
 
-/** Postgres keeps no zero bytes in texts, and a header need not be one. */
-const textOf = (bytes: Uint8Array): HeaderValue => {
-  const text = Buffer.from(bytes).toString("utf8");
-  const isText = Buffer.from(text).equals(bytes) && !text.includes("\0");
-  return isText ? text : { base64: Buffer.from(bytes).toString("base64") };
-};
-
-const stringOf = (value: HeaderValue | undefined): string | null =>
-  typeof value === "string" ? value : null;
-
-const integerOf = (value: HeaderValue | undefined): number | null => {
-  const number = Number(stringOf(value) ?? NaN);
+const integerOf = (text: string | undefined): number | null => {
+  const number = Number(text ?? NaN);
   return Number.isSafeInteger(number) ? number : null;
 };
 
-const versionOf = (value: HeaderValue | undefined): number | null =>
-  integerOf((stringOf(value) ?? "").split("/").at(-1));
+const versionOf = (text: string | undefined): number | null => integerOf(text?.split("/").at(-1));

@@ -7,7 +7,8 @@
  */
 
 import type { KafkaRecord } from "@outrider/event";
-import type { Sql, TransactionSql } from "@outrider/postgres";
+import { headersOf, pairsOf } from "@outrider/postgres";
+import type { HeaderPair, Sql, TransactionSql } from "@outrider/postgres";
 import type { Classified } from "../classify.ts";
 
 /** A record that a handler has not handled, under the id that the inbox knows it by. */
@@ -79,18 +80,18 @@ export const enqueue = async (
   { head, handler }: Readonly<{ head: string; handler: string }>,
   { waiting, state, attempt, delayMs, failure }: Entry & Readonly<{ waiting: readonly Waiting[] }>,
 ): Promise<void> => {
-  for (const { eventId, record } of waiting) {
-    await tx`
-      insert into outrider.parked
-        (head, handler, event_id, partition, "offset", timestamp_ms, record_key, headers, value,
-          state, attempt, due_at, code, message)
-      values (${head}, ${handler}, ${eventId}, ${record.partition}, ${record.offset},
-        ${record.timestampMs}, ${record.key as Buffer | null},
-        ${JSON.stringify(headerPairs(record))}::text::jsonb, ${record.value as Buffer | null},
-        ${state}, ${attempt},
-        clock_timestamp() + ${delayMs}::float8 * interval '1 ms',
-        ${failure?.code ?? null}, ${failure?.message ?? null})`;
-  }
+  const insert = ({ eventId, record }: Waiting) => tx`
+    insert into outrider.parked
+      (head, handler, event_id, partition, "offset", timestamp_ms, record_key, headers, value,
+        state, attempt, due_at, code, message)
+    values (${head}, ${handler}, ${eventId}, ${record.partition}, ${record.offset},
+      ${record.timestampMs}, ${record.key as Buffer | null},
+      ${JSON.stringify(pairsOf(record.headers))}::text::jsonb, ${record.value as Buffer | null},
+      ${state}, ${attempt},
+      clock_timestamp() + ${delayMs}::float8 * interval '1 ms',
+      ${failure?.code ?? null}, ${failure?.message ?? null})`;
+  // Sent one behind the other, without waiting for each answer.
+  await Promise.all(waiting.map(insert));
 };
 
 /** Events whose inbox rows have just been inserted wait behind a head that was there. */
@@ -105,13 +106,6 @@ export const enqueueBehind = async (
     where handler = ${queue.handler} and event_id = any(${ids}::uuid[])`;
   await enqueue(tx, queue, { waiting, state: "due", attempt: 0, delayMs: 0 });
 };
-
-type HeaderPair = [name: string, base64: string];
-
-const headerPairs = ({ headers }: KafkaRecord): HeaderPair[] =>
-  headers
-    .flatMap((header) => Object.entries(header))
-    .map(([name, bytes]) => [name, Buffer.from(bytes).toString("base64")]);
 
 export type ParkedRow = Readonly<{
   eventId: string;
@@ -153,7 +147,7 @@ const rowOf = (row: StoredRow): ParkedRow => ({
     timestampMs: Number(row.timestamp_ms),
     key: row.record_key,
     value: row.value,
-    headers: row.headers.map(([name, text]) => ({ [name]: Buffer.from(text, "base64") })),
+    headers: headersOf(row.headers),
   },
 });
 

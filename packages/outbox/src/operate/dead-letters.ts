@@ -6,13 +6,10 @@
  */
 
 import { fault } from "@outrider/event";
-import type { Sql } from "@outrider/postgres";
+import type { HeaderPair, Sql } from "@outrider/postgres";
 import { shardsChannel } from "../relay/lease.ts";
 
 export type LetterState = "open" | "redriven" | "discarded";
-
-/** A header's name, and its text, or its bytes in base64 where they are no text. */
-export type LetterHeader = readonly [name: string, value: string | Readonly<{ base64: string }>];
 
 export type LetterSummary = Readonly<{
   id: number;
@@ -36,7 +33,7 @@ export type Letter = LetterSummary &
   Readonly<{
     version: number | null;
     sequence: number | null;
-    headers: readonly LetterHeader[];
+    headers: readonly HeaderPair[];
     payload: Uint8Array;
     occurredAt: Date;
     closedAt: Date | null;

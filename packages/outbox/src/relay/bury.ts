@@ -1,8 +1,7 @@
 /** Giving an event up: a dead letter, and a block for its key unless the policy is `skip`. */
 
+import { pairsOf } from "@outrider/postgres";
 import type { Sql } from "@outrider/postgres";
-import { headerPairs } from "../header-pairs.ts";
-import type { HeaderPair } from "../header-pairs.ts";
 import type { Lease } from "./lease.ts";
 import type { PendingRow } from "./read.ts";
 import { recordOf } from "./record.ts";
@@ -67,21 +66,20 @@ export const buryHeld = async (
   return result.count;
 };
 
-/** One letter per event: burying it once more opens it again. */
-const letterSql = (sql: Sql, { row, cause, policy }: Burial, from: "gone") => sql`
-  insert into outrider.dead_letters as letter
-    (origin, event_id, type, version, sequence, topic, key, headers, payload, code, message,
-      fingerprint, skipped, occurred_at)
-  select 'relay', event_id, type, version, sequence, topic, key, ${sql.json(pairsOf(row))},
-    payload, ${cause.code}, ${cause.message}, ${`relay ${row.topic} ${cause.code}`},
-    ${policy === "skip"}, to_timestamp(${recordOf(row).timestampMs / 1000}::float8)
-  from ${sql(from)}
-  on conflict (event_id, handler) do update
-  set state = 'open', attempts = letter.attempts + 1, code = excluded.code,
-    message = excluded.message, fingerprint = excluded.fingerprint, skipped = excluded.skipped,
-    buried_at = clock_timestamp(), closed_at = null, closed_by = null, reason = null
-  returning letter.id`;
-
-/** The headers that the record would have had. */
-const pairsOf = (row: PendingRow): HeaderPair[] =>
-  headerPairs(recordOf(row).headers.flatMap((header) => Object.entries(header)));
+/** One letter per event, with its record's headers: burying it once more opens it again. */
+const letterSql = (sql: Sql, { row, cause, policy }: Burial, from: "gone") => {
+  const { headers, timestampMs } = recordOf(row);
+  return sql`
+    insert into outrider.dead_letters as letter
+      (origin, event_id, type, version, sequence, topic, key, headers, payload, code, message,
+        fingerprint, skipped, occurred_at)
+    select 'relay', event_id, type, version, sequence, topic, key, ${sql.json(pairsOf(headers))},
+      payload, ${cause.code}, ${cause.message}, ${`relay ${row.topic} ${cause.code}`},
+      ${policy === "skip"}, to_timestamp(${timestampMs / 1000}::float8)
+    from ${sql(from)}
+    on conflict (event_id, handler) do update
+    set state = 'open', attempts = letter.attempts + 1, code = excluded.code,
+      message = excluded.message, fingerprint = excluded.fingerprint, skipped = excluded.skipped,
+      buried_at = clock_timestamp(), closed_at = null, closed_by = null, reason = null
+    returning letter.id`;
+};

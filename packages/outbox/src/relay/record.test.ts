@@ -1,8 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { decodeRecord, readType } from "@outrider/event";
 import type { PublishRecord } from "@outrider/event";
+import { headerPairs } from "@outrider/postgres";
 import type { PendingRow } from "./read.ts";
-import { headerPairs } from "../header-pairs.ts";
 import { recordOf } from "./record.ts";
 
 type Change = Partial<Omit<PendingRow, "headers">> & Readonly<{ headers?: unknown }>;
@@ -157,10 +157,10 @@ describe("a raw row", () => {
     ]);
     const record = recordOf(row({ ...raw, headers: JSON.parse(JSON.stringify(pairs)) }));
     expect(record.headers.flatMap((one) => Object.entries(one))).toEqual([
-      ["b", "1"],
+      ["b", Buffer.from("1")],
       ["a", bytes],
-      ["b", "2"],
-      ["ce_time", "2026-01-02T03:04:05.678Z"],
+      ["b", Buffer.from("2")],
+      ["ce_time", Buffer.from("2026-01-02T03:04:05.678Z")],
     ]);
     expect(record.timestampMs).toBe(Date.parse("2026-01-02T03:04:05.678Z"));
   });

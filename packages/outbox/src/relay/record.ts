@@ -2,8 +2,8 @@
 
 import { dataschemaOf } from "@outrider/event";
 import type { PublishRecord } from "@outrider/event";
-import { bytesOf } from "../header-pairs.ts";
-import type { HeaderPair } from "../header-pairs.ts";
+import { headersOf } from "@outrider/postgres";
+import type { HeaderPair } from "@outrider/postgres";
 import type { PendingRow } from "./read.ts";
 
 type RecordHeader = PublishRecord["headers"][number];
@@ -64,9 +64,8 @@ export const recordOf = (row: PendingRow): PublishRecord => {
 /** `writeRecord`'s: order, repetition and bytes of its headers are as they were. */
 const rawRecordOf = (row: PendingRow, pairs: readonly HeaderPair[]): PublishRecord => {
   const { topic, key, payload: value } = row;
-  const headers = pairs.map(([name, stored]) => ({ [name]: bytesOf(stored) }));
   const timestampMs = timestampOf(Object.fromEntries(pairs), row);
-  return { topic, key, value, headers, timestampMs };
+  return { topic, key, value, headers: headersOf(pairs), timestampMs };
 };
 
 /** Raw rows, and those of writers in other languages, need not say when it happened. */
