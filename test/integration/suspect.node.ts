@@ -6,6 +6,7 @@ import { after, afterEach, before, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { createIsolation } from "@outrider/inbox";
 import type { Isolation } from "@outrider/inbox";
+import type { Log } from "@outrider/event";
 import { createOutbox, writeRecord } from "@outrider/outbox";
 import { connect, connectDatabase } from "@outrider/postgres";
 import type { Database, Sql } from "@outrider/postgres";
@@ -71,10 +72,10 @@ const suspect = async (...names: string[]): Promise<void> => {
   await sql.begin((tx) => claimDue(tx, [deadly.name], { claimMs: 1, headsMax: 20 }));
   await delay(5);
 };
-const run = (isolation = isolate()): void => {
+const run = (isolation = isolate(), log: Log = silentLog): void => {
   const limits = { parkedPollMs: 10, freshPollMs: 10, parkedKeysMax: 8 };
   const all = { ...limits, claimMs: 5000, transientMaxAgeMs: 60_000 };
-  runner = startRunner([deadly], { ...deps(), isolation, breakers: closedBreakers }, all);
+  runner = startRunner([deadly], { ...deps(), log, isolation, breakers: closedBreakers }, all);
 };
 const effects = async (): Promise<string[]> =>
   (await sql`select key || ' ' || n as name from effects order by 1`).map((row) => row.name);
@@ -103,6 +104,25 @@ test("a suspect that only fails is retried and given up as any other", async () 
   run();
   await settled();
   assert.deepEqual(await letters(), ["Error fails"]);
+});
+
+test("a worker that was away itself hears what its child said before it gives it up", async () => {
+  await suspect("slow 1");
+  const errors: string[] = [];
+  run(isolate(), { ...silentLog, error: (...said) => void errors.push(said.join(" ")) });
+  const isRunning = async () => {
+    const rows = await sql`
+      select from pg_stat_activity
+      where application_name = 'deadly' and state = 'idle in transaction'
+        and query like '%insert into effects%'`;
+    return rows.length > 0;
+  };
+  await until(isRunning, { what: "the event to run", pollMs: 5 });
+  const endMs = performance.now() + 2000;
+  while (performance.now() < endMs);
+  await settled();
+  await runner?.stop(1000);
+  assert.deepEqual([await effects(), errors], [["slow 1"], []]);
 });
 
 test("the child is kept for the next one, and ends when there is none", async () => {

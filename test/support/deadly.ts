@@ -19,6 +19,7 @@ export const deadly = defineHandler({
     if (key === "hangs") for (;;);
     if (key === "throws") setImmediate(() => Promise.reject(new Error("nobody waits for this")));
     if (key === "throws") await new Promise((resolve) => setTimeout(resolve, 50));
+    if (key === "slow") await new Promise((resolve) => setTimeout(resolve, 200));
     if (key === "fails") throw new Error("an ordinary failure");
   },
 });

@@ -241,19 +241,24 @@ const columns = (sql: Sql | TransactionSql) => sql`
   p.value, p.attempt, p.lost, p.killed, p.state, p.due_at <= clock_timestamp() as is_due,
   (extract(epoch from clock_timestamp() - p.parked_at) * 1000)::float8 as age_ms`;
 
-/** A claim that another process has made; undefined when it is over. */
-export const readClaim = async (
+/** Claims that another process has made; those that are over are left out. */
+export const readClaims = async (
   sql: Sql,
-  { head, token }: Pick<Claim, "head" | "token">,
-): Promise<Claim | undefined> => {
-  const [found] = await sql<Pick<ClaimedHead, "handler" | "topic">[]>`
-    select handler, topic from outrider.parked_heads where id = ${head} and token = ${token}`;
-  if (!found) return undefined;
-  const rows = await sql<StoredRow[]>`
-    select ${found.topic} as topic, ${columns(sql)}
-    from outrider.parked p where p.head = ${head} and p.token = ${token}
-    order by p.partition, p."offset"`;
-  return { head, token, ...found, rows: rows.map(rowOf) };
+  claims: readonly Pick<Claim, "head" | "token">[],
+): Promise<Claim[]> => {
+  const rows = await sql<(StoredRow & Pick<Claim, "head" | "token" | "handler">)[]>`
+    select h.id as head, h.token, h.handler, h.topic, ${columns(sql)}
+    from unnest(
+      ${claims.map((claim) => claim.head)}::bigint[], ${claims.map((claim) => claim.token)}::uuid[]
+    ) as claimed (id, token)
+    join outrider.parked_heads h on h.id = claimed.id and h.token = claimed.token
+    join outrider.parked p on p.head = h.id and p.token = h.token
+    order by h.id, p.partition, p."offset"`;
+  return [...Map.groupBy(rows, (row) => row.head).values()].flatMap((ofHead) =>
+    ofHead.slice(0, 1).map(({ head, token, handler, topic }) => {
+      return { head, token, handler, topic, rows: ofHead.map(rowOf) };
+    }),
+  );
 };
 
 /** What may run together; nothing when the first one is dead or not due yet. */

@@ -14,7 +14,7 @@ import { claimDue, readDueHandlers, releaseClaims, renewClaims } from "./queue.t
 import type { Claim, ClaimOptions, ParkedRow } from "./queue.ts";
 import { runClaim, runTogether } from "./run-claim.ts";
 import type { ClaimDeps, Outcome } from "./run-claim.ts";
-import { runSuspect } from "./suspect.ts";
+import { isFirstSuspicion, runSuspect, runSuspectsTogether } from "./suspect.ts";
 import type { Isolation } from "./suspect.ts";
 
 export type RunnerLimits = Readonly<{
@@ -139,30 +139,33 @@ const keysPerRun = 25;
 type Task = Readonly<{ handler: Handler; claims: readonly [Claim, ...Claim[]] }>;
 
 /** Events that have not failed yet run together, whatever their keys; others key by key. */
-const tasksOf = (claims: readonly Claim[], byName: ReadonlyMap<string, Handler>): Task[] => {
-  const tasks: Task[] = [];
-  for (const [name, ofHandler] of Map.groupBy(claims, (claim) => claim.handler)) {
+const tasksOf = (claims: readonly Claim[], byName: ReadonlyMap<string, Handler>): Task[] =>
+  [...Map.groupBy(claims, (claim) => claim.handler)].flatMap(([name, ofHandler]) => {
     const handler = byName.get(name) as Handler;
-    let together: Claim[] = [];
-    let size = 0;
-    for (const claim of ofHandler) {
-      const [row] = claim.rows;
-      const isNew = row?.attempt === 0 && row.lost === 0;
-      if (!isNew) {
-        tasks.push({ handler, claims: [claim] });
-        continue;
-      }
-      if (size > 0 && size + claim.rows.length > handler.batchSizeMax) {
-        tasks.push({ handler, claims: together as [Claim, ...Claim[]] });
-        [together, size] = [[], 0];
-      }
-      together.push(claim);
-      size += claim.rows.length;
-    }
-    const [first, ...rest] = together;
-    if (first) tasks.push({ handler, claims: [first, ...rest] });
+    const { fresh = [], suspect = [], alone = [] } = Object.groupBy(ofHandler, companyOf);
+    return [
+      ...alone.map((claim) => [claim] as const),
+      ...batchesOf(fresh, handler.batchSizeMax),
+      ...batchesOf(suspect, handler.batchSizeMax),
+    ].map((together) => ({ handler, claims: together }));
+  });
+
+const companyOf = ({ rows: [row] }: Claim): "fresh" | "suspect" | "alone" => {
+  if (!row || row.attempt > 0) return "alone";
+  if (row.lost === 0) return "fresh";
+  return isFirstSuspicion(row) ? "suspect" : "alone";
+};
+
+/** A claim that is larger than a batch is one of its own. */
+const batchesOf = (claims: readonly Claim[], sizeMax: number): Task["claims"][] => {
+  const batches: [Claim, ...Claim[]][] = [];
+  let size = Infinity;
+  for (const claim of claims) {
+    size += claim.rows.length;
+    if (size <= sizeMax) batches.at(-1)?.push(claim);
+    else [size] = [claim.rows.length, batches.push([claim])];
   }
-  return tasks;
+  return batches;
 };
 
 /** Of a handler that is held back, one event at most, to see whether it still has to be. */
@@ -221,7 +224,9 @@ type Running = RunnerDeps &
 const run = async ({ claims, handler }: Task, deps: Running): Promise<void> => {
   const claimDeps = { ...deps, transientMaxAgeMs: deps.limits.transientMaxAgeMs };
   if (claims.length > 1) {
-    const outcome = await runTogether(claims, handler, claimDeps);
+    const isSuspect = (claims[0].rows[0]?.lost ?? 0) > 0;
+    const runAll = isSuspect ? runSuspectsTogether : runTogether;
+    const outcome = await runAll(claims, handler, claimDeps);
     if (outcome) {
       claims.forEach(deps.onOver);
       return tell({ handler, row: claims[0].rows[0] }, outcome, deps);

@@ -1,28 +1,34 @@
 /**
  * Events that their process may have died of. A claim that was not heard of again proves only that
- * a worker ended, so each of its events is run alone in a process of its own, a child of the
- * worker's: what ends that one is seen by the worker, which lives on.
+ * a worker ended, so its events are run in a process of their own, a child of the worker's: what
+ * ends that one is seen by the worker, which lives on. Most are innocent, so they run together
+ * first; where that does not work, each runs alone.
  */
 
 import { fork } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { on, once } from "node:events";
-import { setTimeout as delay } from "node:timers/promises";
-import { backoffMs } from "@outrider/event";
+import { backoffMs, within } from "@outrider/event";
 import type { Log } from "@outrider/event";
 import type { Handler } from "../handler.ts";
 import { countKill, postpone, split } from "./outcome.ts";
-import { readClaim } from "./queue.ts";
+import { readClaims } from "./queue.ts";
 import type { Claim, ParkedRow } from "./queue.ts";
-import { bury, runClaim, store } from "./run-claim.ts";
+import { bury, runClaim, runTogether, store } from "./run-claim.ts";
 import type { ClaimDeps, Outcome } from "./run-claim.ts";
 
-/** `killed`: its process ended while it ran. `unrun`: it could not be started, or had to stop. */
-export type Isolated = Outcome | Readonly<{ kind: "killed" }> | Readonly<{ kind: "unrun" }>;
+/**
+ * `killed`: its process ended while it ran. `unrun`: it could not be started, or had to stop.
+ * `apart`: several did not work together, nothing of it stays, and each has to run alone.
+ */
+export type Isolated = Outcome | Apart | Readonly<{ kind: "killed" }> | Readonly<{ kind: "unrun" }>;
+type Apart = Readonly<{ kind: "apart" }>;
+
+type Claims = readonly [Claim, ...Claim[]];
 
 export type Isolation = Readonly<{
-  /** Runs a claim in the child; one at a time, others wait. */
-  run(claim: Claim, handler: Handler, how: How): Promise<Isolated>;
+  /** Runs claims of one handler in the child, in one transaction; other calls wait meanwhile. */
+  run(claims: Claims, handler: Handler, how: How): Promise<Isolated>;
   stop(): Promise<void>;
 }>;
 
@@ -49,10 +55,11 @@ export type IsolationSettings = Readonly<{
 /** `started` and `returned` are said of the handler's code alone. */
 type Message =
   | Readonly<{ kind: "ready" | "started" | "returned" }>
-  | Readonly<{ kind: "ended"; outcome: Outcome }>;
+  | Readonly<{ kind: "ended"; outcome: Outcome | Apart }>;
 
 /** What the worker tells its child. */
-type Order = Pick<Claim, "head" | "token"> & Pick<ClaimDeps, "transientMaxAgeMs">;
+type Order = Pick<ClaimDeps, "transientMaxAgeMs"> &
+  Readonly<{ claims: readonly Pick<Claim, "head" | "token">[] }>;
 
 type Child = Readonly<{
   process: ChildProcess;
@@ -100,7 +107,7 @@ export const createIsolation = ({
   };
 
   const runNow = async (
-    { head, token }: Claim,
+    claims: Claims,
     handler: Handler,
     { inFresh, transientMaxAgeMs, stopping }: How,
   ): Promise<Isolated> => {
@@ -113,7 +120,11 @@ export const createIsolation = ({
     }
     const stop = () => void started.process.kill("SIGKILL");
     stopping.addEventListener("abort", stop, { once: true });
-    const isolated = await tell({ head, token, transientMaxAgeMs }, handler, started);
+    const order = {
+      claims: claims.map(({ head, token }) => ({ head, token })),
+      transientMaxAgeMs,
+    };
+    const isolated = await tell(order, handler, started);
     stopping.removeEventListener("abort", stop);
     if (isolated.kind === "killed" || isolated.kind === "unrun") await end();
     else idle = setTimeout(() => void end(), idleMs).unref();
@@ -121,8 +132,8 @@ export const createIsolation = ({
   };
 
   return {
-    run: (claim, handler, how) => {
-      const running = last.then(() => runNow(claim, handler, how));
+    run: (claims, handler, how) => {
+      const running = last.then(() => runNow(claims, handler, how));
       last = running.catch(() => {});
       return running;
     },
@@ -136,24 +147,22 @@ const startChild = (process: ChildProcess, log: Log): Child => {
   const messages = on(process, "message", { close: ["exit"] });
   return {
     process,
-    next: async (maxMs) => {
-      const inTime = new AbortController();
-      const late = delay(maxMs ?? longestMs, undefined, { signal: inTime.signal });
-      try {
-        const said = await Promise.race([messages.next(), late]);
-        return said && !said.done ? (said.value[0] as Message) : undefined;
-      } catch {
-        return undefined;
-      } finally {
-        inTime.abort();
-        await late.catch(() => {});
+    next: async (maxMs = Infinity) => {
+      const next = messages.next().catch(() => undefined);
+      for (let leftMs = maxMs; leftMs > 0; leftMs -= stepMs) {
+        const said = await within(stepMs, next);
+        if (said !== "late") return said && !said.done ? (said.value[0] as Message) : undefined;
       }
+      return undefined;
     },
   };
 };
 
-/** The longest time that a timer takes. */
-const longestMs = 2 ** 31 - 1;
+/**
+ * Its time is measured in steps: when this process was stopped itself, or blocked, it has to hear
+ * what was said meanwhile before it takes the child to hang.
+ */
+const stepMs = 100;
 
 /** The child's side: runs what it is told to, one claim after the other, until its parent ends. */
 export const serveSuspects = (
@@ -163,15 +172,17 @@ export const serveSuspects = (
   const byName = new Map(handlers.map((handler) => [handler.name, handler]));
   const tell = (message: Message) => void process.send?.(message);
   const serve = async (order: Order): Promise<void> => {
-    const claim = await readClaim(deps.sql, order);
-    const handler = claim && byName.get(claim.handler);
     const { transientMaxAgeMs } = order;
+    const [claim, ...rest] = await readClaims(deps.sql, order.claims);
+    const handler = claim && byName.get(claim.handler);
     const onHandler = (kind: "started" | "returned") => tell({ kind });
-    const outcome: Outcome =
-      claim && handler
-        ? await runClaim(claim, handler, { ...deps, transientMaxAgeMs, onHandler })
-        : { kind: "gone" };
-    tell({ kind: "ended", outcome });
+    const claimDeps = { ...deps, transientMaxAgeMs, onHandler };
+    if (!handler) return tell({ kind: "ended", outcome: { kind: "gone" } });
+    const outcome =
+      order.claims.length === 1
+        ? await runClaim(claim, handler, claimDeps)
+        : await runTogether([claim, ...rest], handler, claimDeps);
+    tell({ kind: "ended", outcome: outcome ?? { kind: "apart" } });
   };
   process.on("disconnect", () => process.exit(0));
   process.on("message", (order: Order) => {
@@ -187,6 +198,21 @@ export const serveSuspects = (
 const killedMax = 2;
 const lostMax = 10;
 
+/** Undefined when they have to run one by one. */
+export const runSuspectsTogether = async (
+  claims: Claims,
+  handler: Handler,
+  { isolation, transientMaxAgeMs, stopping }: ClaimDeps & Readonly<{ isolation: Isolation }>,
+): Promise<Outcome | undefined> => {
+  const how = { inFresh: false, transientMaxAgeMs, stopping };
+  const end = await isolation.run(claims, handler, how);
+  return end.kind === "handled" ? end : undefined;
+};
+
+/** Whether it may run beside other suspects: nothing else is known of it. */
+export const isFirstSuspicion = ({ attempt, killed, lost }: ParkedRow): boolean =>
+  attempt === 0 && killed === 0 && lost < lostMax;
+
 /** Runs a claim of one suspect event, and stores what its process cannot store any more. */
 export const runSuspect = async (
   { claim, row, handler }: Readonly<{ claim: Claim; row: ParkedRow; handler: Handler }>,
@@ -195,8 +221,8 @@ export const runSuspect = async (
   const { log, random, transientMaxAgeMs, stopping } = deps;
   if (row.lost >= lostMax) return giveUp({ claim, row, handler }, deps);
   const how = { inFresh: row.killed > 0, transientMaxAgeMs, stopping };
-  const end = await isolation.run(claim, handler, how);
-  if (end.kind === "unrun") {
+  const end = await isolation.run([claim], handler, how);
+  if (end.kind === "unrun" || end.kind === "apart") {
     const delayMs = backoffMs(1, handler.retry, random);
     const postponed = { row, counted: false, delayMs, failure: unrun };
     await store(deps, (tx) =>
