@@ -300,7 +300,7 @@ describe("an event that ends its process", () => {
       recordsOf(text).map((record) => createDelivery(record)),
     );
 
-  test("runs in another process, at last alone, and is given up when two of those ended", async () => {
+  test("runs in another process, at last alone, and is given up when two have ended", async () => {
     const handler = handlerOf(() => undefined);
     await parkUnrun(handler, "a1 a2 b1");
     expect([await effects(), await states()]).toEqual(["", { parked: 3 }]);

@@ -18,6 +18,14 @@ test("one key is one receipt, however often it is asked for", async () => {
   expect((await post(app)).status).toBe(400);
 });
 
+test("what is no JSON is no receipt", async () => {
+  const app = createReceipts();
+  const headers = { "idempotency-key": "a" };
+  const answer = await app.request("/v1/receipts", { method: "POST", headers, body: "{" });
+  expect([answer.status, await answer.text()]).toEqual([400, "the body is no JSON\n"]);
+  expect((await post(app, "a")).status).toBe(201);
+});
+
 test("it fails as often as it is told to, and in the way it is told to", async () => {
   const app = createReceipts();
   expect((await fail(app, { status: 503, count: 2, retryAfterS: 3 })).status).toBe(200);

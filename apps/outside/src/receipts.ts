@@ -33,7 +33,8 @@ export const createReceipts = (): Hono => {
     }
     const key = c.req.header("idempotency-key");
     if (!key) return c.text("an idempotency key is missing\n", 400);
-    const body: unknown = await c.req.json();
+    const body: unknown = await c.req.json().catch(() => undefined);
+    if (body === undefined) return c.text("the body is no JSON\n", 400);
     const isNew = !receipts.has(key);
     if (isNew) receipts.set(key, body);
     return c.json({ sent: isNew }, isNew ? 201 : 200);

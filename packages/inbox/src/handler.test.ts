@@ -57,6 +57,16 @@ describe("a handler", () => {
       defineHandler({ name: "a.b", on: [paid], timeoutMs: 25_001, run: async () => {} });
     expect(define).toThrow(RangeError);
   });
+
+  const wrong = {
+    ...{ concurrency: 0, batchSizeMax: 0.5, timeoutMs: Number.NaN },
+    retry: { attemptsMax: 0 },
+  };
+  test.each(Object.entries(wrong))("is refused with a wrong %s", (name, value) => {
+    const define = () =>
+      defineHandler({ name: "a.b", on: [paid], [name]: value, run: async () => {} });
+    expect(define).toThrow(new RegExp(`^a\\.b: ${name}`));
+  });
 });
 
 describe("running", () => {

@@ -111,7 +111,10 @@ const handlerOf = <E extends EventDefinition>(
   const batchSizeMax = isExternal ? 1 : chosen.batchSizeMax;
   const { onBury = ordering === "key" ? "hold" : "skip" } = options;
   const retry = { ...retryDefaults, ...options.retry };
-  if (timeoutMs > timeoutMaxMs) throw new RangeError(`${name}: timeoutMs is above ${timeoutMaxMs}`);
+  checkRange(`${name}: timeoutMs`, timeoutMs, timeoutMaxMs);
+  checkRange(`${name}: concurrency`, concurrency);
+  checkRange(`${name}: batchSizeMax`, batchSizeMax);
+  checkRange(`${name}: retry.attemptsMax`, retry.attemptsMax);
   const definitions = new Map(on.map((event) => [`${event.type}/${event.version}`, event]));
   return Object.freeze({
     name,
@@ -127,4 +130,10 @@ const handlerOf = <E extends EventDefinition>(
     definitionOf: (type: string, version: number) => definitions.get(`${type}/${version}`),
     run,
   });
+};
+
+/** A limit of zero would stop the handler without a word. */
+const checkRange = (name: string, value: number, max = Number.MAX_SAFE_INTEGER): void => {
+  if (Number.isSafeInteger(value) && value >= 1 && value <= max) return;
+  throw new RangeError(`${name} is ${value}, and has to be a whole number from 1 to ${max}`);
 };

@@ -171,7 +171,8 @@ const race = async (
   const timeout = AbortSignal.timeout(handler.timeoutMs);
   const signal = AbortSignal.any([timeout, stopping]);
   onRun?.(handler.name, true);
-  const running = handler.run(events, { ...unit, attempt, log, signal });
+  // Also what it throws before it returns a promise.
+  const running = Promise.try(() => handler.run(events, { ...unit, attempt, log, signal }));
   // When it loses the race, its failure is of no interest any more.
   const over = () => onRun?.(handler.name, false);
   running.then(over, over);
