@@ -2,7 +2,7 @@ import { defineConfig } from "drizzle-kit";
 
 export default defineConfig({
   dialect: "postgresql",
-  schema: "./packages/postgres/src/tables.ts",
+  schema: ["./packages/postgres/src/tables.ts", "./packages/postgres/src/letter-tables.ts"],
   out: "./drizzle/platform",
   schemaFilter: ["outrider"],
 });

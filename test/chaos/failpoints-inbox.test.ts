@@ -8,7 +8,7 @@ import { beforeAll, expect, test } from "bun:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { fault } from "@outrider/event";
 import type { KafkaRecord } from "@outrider/event";
-import { discardLetter } from "@outrider/inbox";
+import { discardLetter } from "@outrider/redrive";
 import type { Handler } from "@outrider/inbox";
 import { sceneBehind } from "../support/intercept.ts";
 import type { Between } from "../support/intercept.ts";

@@ -10,8 +10,8 @@ import { after, before, describe, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import type { OpenPublisher } from "@outrider/event";
 import { createOpenPublisher } from "@outrider/kafka";
-import { discardDeadLetter, listDeadLetters, releaseDeadLetter } from "@outrider/outbox";
 import type { Relay, RelayDeps, Store } from "@outrider/outbox";
+import { discardLetter, redriveLetter, searchLetters } from "@outrider/redrive";
 import { testKafka } from "../support/environment.ts";
 import { countingOn } from "../support/events.ts";
 import { range } from "../support/relay-scene.ts";
@@ -131,8 +131,8 @@ const startOperator = ({ sql }: HistoryScene) => {
   let isOver = false;
   const work = async (): Promise<void> => {
     while (!isOver) {
-      for (const { id, code } of await listDeadLetters(sql, { state: "open", limit: 10 })) {
-        const decide = code === "PROCESS_KILLED" ? releaseDeadLetter : discardDeadLetter;
+      for (const { id, code } of await searchLetters(sql, { state: "open" }, { limit: 10 })) {
+        const decide = code === "PROCESS_KILLED" ? redriveLetter : discardLetter;
         await decide(sql, { id, by: "failpoints", reason: "a fault test" });
       }
       await delay(20);

@@ -2,11 +2,9 @@
 
 import { randomUUID } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
-import { discardLetter, redriveLetter } from "@outrider/inbox";
-import { discardDeadLetter, listDeadLetters, readDeadLetter } from "@outrider/outbox";
-import { releaseDeadLetter } from "@outrider/outbox";
-import type { LetterSummary } from "@outrider/outbox";
 import type { Sql } from "@outrider/postgres";
+import { discardLetter, readLetter, redriveLetter, searchLetters } from "@outrider/redrive";
+import type { Decision, LetterSummary } from "@outrider/redrive";
 
 export type OperatorCounts = { discarded: number; edited: number; retried: number };
 
@@ -16,8 +14,6 @@ export type Operator = Readonly<{
   finish(): Promise<void>;
   stop(): Promise<void>;
 }>;
-
-type Decision = Readonly<{ id: number; by: string; reason: string }>;
 
 const pauseMs = 700;
 
@@ -30,15 +26,15 @@ export const startOperator = (sql: Sql, random: () => number): Operator => {
     if (letter.handler !== null) return decideForHandler(letter, decision);
     const dice = random();
     if (dice < 0.4) {
-      await discardDeadLetter(sql, decision);
+      await discardLetter(sql, decision);
       counts.discarded += 1;
     } else if (dice < 0.8 || !mayRetry) {
       const payload = Buffer.from(JSON.stringify({ edited: true }));
-      await releaseDeadLetter(sql, { ...decision, edit: { eventId: randomUUID(), payload } });
+      await redriveLetter(sql, { ...decision, edit: { eventId: randomUUID(), payload } });
       counts.edited += 1;
     } else {
       // It is too large still, and will be refused again.
-      await releaseDeadLetter(sql, decision);
+      await redriveLetter(sql, decision);
       counts.retried += 1;
     }
   };
@@ -49,7 +45,7 @@ export const startOperator = (sql: Sql, random: () => number): Operator => {
       counts.discarded += 1;
       return;
     }
-    const { payload } = await readDeadLetter(sql, letter.id);
+    const { payload } = await readLetter(sql, letter.id);
     const mended = { ...JSON.parse(Buffer.from(payload).toString("utf8")), text: "mended" };
     const edit = { eventId: randomUUID(), payload: Buffer.from(JSON.stringify(mended)) };
     await redriveLetter(sql, { ...decision, edit });
@@ -57,7 +53,7 @@ export const startOperator = (sql: Sql, random: () => number): Operator => {
   };
 
   const turn = async (mayRetry: boolean): Promise<void> => {
-    for (const letter of await listDeadLetters(sql, { state: "open", limit: 100 })) {
+    for (const letter of await searchLetters(sql, { state: "open" }, { limit: 100 })) {
       await decide(letter, mayRetry).catch(() => {});
     }
   };

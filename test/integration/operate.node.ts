@@ -6,8 +6,8 @@ import { after, afterEach, before, beforeEach, describe, test } from "node:test"
 import { readTopic } from "@outrider/broker";
 import { headerTexts, isFault } from "@outrider/event";
 import { createOpenPublisher } from "@outrider/kafka";
-import { discardDeadLetter, isGuardOn, listDeadLetters, readDeadLetter } from "@outrider/outbox";
-import { readOutboxStatus, relayout, releaseDeadLetter, setGuard } from "@outrider/outbox";
+import { isGuardOn, readOutboxStatus, relayout, setGuard } from "@outrider/outbox";
+import { discardLetter, readLetter, redriveLetter, searchLetters } from "@outrider/redrive";
 import { testKafka } from "../support/environment.ts";
 import { countingOn } from "../support/events.ts";
 import type { Counting, RelayScene } from "../support/relay-scene.ts";
@@ -33,7 +33,7 @@ const bury = async (key: string, waiting: number): Promise<number> => {
   for (const n of range(2, waiting + 1)) await scene.write(counting, key, n);
   const isHeld = async () => (await scene.countOf("outbox_held")) === held + waiting + 1;
   await until(isHeld, { what: "the held events", timeoutMs: 20_000 });
-  const [newest] = await listDeadLetters(sql, { state: "open", limit: 1 });
+  const [newest] = await searchLetters(sql, { state: "open" }, { limit: 1 });
   assert.ok(newest);
   return newest.id;
 };
@@ -52,21 +52,21 @@ describe("dead letters", () => {
   test("are listed, shown with all they hold, and page by page", async () => {
     scene.start();
     const ids = [await bury("a", 2), await bury("b", 0), await bury("c", 1)];
-    const letters = await listDeadLetters(sql, { state: "open", limit: 2 });
+    const letters = await searchLetters(sql, { state: "open" }, { limit: 2 });
     assert.deepEqual(
       letters.map((one) => one.id),
       ids.toReversed().slice(0, 2),
     );
-    const [oldest] = await listDeadLetters(sql, { limit: 10, before: ids[1] as number });
+    const [oldest] = await searchLetters(sql, {}, { limit: 10, before: ids[1] as number });
     assert.equal(oldest?.id, ids[0]);
-    const letter = await readDeadLetter(sql, ids[0] as number);
+    const letter = await readLetter(sql, ids[0] as number);
     assert.equal(letter.key, "a");
     assert.equal(letter.waiting, 2);
     assert.equal(letter.code, "MSG_SIZE_TOO_LARGE");
     assert.equal(JSON.parse(Buffer.from(letter.payload).toString()).n, 1);
     assert.equal(new Map(letter.headers).get("ce_id"), letter.eventId);
-    assert.deepEqual(await listDeadLetters(sql, { state: "discarded", limit: 10 }), []);
-    await assert.rejects(readDeadLetter(sql, 9_999_999), hasCode("not_found"));
+    assert.deepEqual(await searchLetters(sql, { state: "discarded" }, { limit: 10 }), []);
+    await assert.rejects(readLetter(sql, 9_999_999), hasCode("not_found"));
   });
 
   test("go out as an edited event, with what waited behind them, in order", async () => {
@@ -74,11 +74,11 @@ describe("dead letters", () => {
     const id = await bury("a", 5);
     const edit = { eventId: randomUUID(), payload: Buffer.from('{"key":"a","n":1}') };
     const broken = { ...edit, payload: Buffer.from("{") };
-    await assert.rejects(releaseDeadLetter(sql, { id, ...who, edit: broken }), hasCode("invalid"));
-    await releaseDeadLetter(sql, { id, ...who, edit });
+    await assert.rejects(redriveLetter(sql, { id, ...who, edit: broken }), hasCode("invalid"));
+    await redriveLetter(sql, { id, ...who, edit });
     await scene.emptied("blocked");
     assert.deepEqual(await firstsOf(counting.topic, "a"), range(1, 6));
-    const letter = await readDeadLetter(sql, id);
+    const letter = await readLetter(sql, id);
     assert.equal(letter.state, "redriven");
     assert.deepEqual([letter.closedBy, letter.reason], ["ann", "a test"]);
     assert.equal(letter.replacedBy, edit.eventId);
@@ -88,8 +88,8 @@ describe("dead letters", () => {
     scene.start();
     const id = await bury("a", 1);
     const both = await Promise.allSettled([
-      discardDeadLetter(sql, { id, ...who }),
-      discardDeadLetter(sql, { id, by: "ben", reason: "too" }),
+      discardLetter(sql, { id, ...who }),
+      discardLetter(sql, { id, by: "ben", reason: "too" }),
     ]);
     assert.deepEqual(both.map((one) => one.status).sort(), ["fulfilled", "rejected"]);
     const refused = both.find((one) => one.status === "rejected");
@@ -104,10 +104,10 @@ describe("dead letters", () => {
     await scene.write(counting, "a", 1, tooLarge());
     await scene.write(counting, "a", 2);
     await scene.emptied("outbox");
-    const [letter] = await listDeadLetters(sql, { state: "open", limit: 1 });
+    const [letter] = await searchLetters(sql, { state: "open" }, { limit: 1 });
     assert.equal(letter?.skipped, true);
     const edit = { eventId: randomUUID(), payload: Buffer.from('{"key":"a","n":1}') };
-    await releaseDeadLetter(sql, { id: letter?.id ?? 0, ...who, edit });
+    await redriveLetter(sql, { id: letter?.id ?? 0, ...who, edit });
     await scene.emptied("outbox");
     assert.deepEqual(await firstsOf(counting.topic, "a"), [2, 1]);
     const [, last] = await readTopic(testKafka(), counting.topic);

@@ -178,6 +178,8 @@ describe("the tables", () => {
       "parked",
       "parked_heads",
       "readers",
+      "redrive_items",
+      "redrives",
       "relays",
       "shards",
       "watermarks",

@@ -37,6 +37,7 @@ export const importTable: Readonly<Record<string, Allowed>> = {
       "valibot",
     ],
   },
+  "packages/redrive": { own: ["event", "inbox", "outbox", "postgres"], npm: ["diff"] },
   "packages/stack": {
     own: ["broker", "event"],
     npm: [
@@ -63,7 +64,7 @@ export const importTable: Readonly<Record<string, Allowed>> = {
     dev: ["fast-check"],
   },
   "apps/cli": {
-    own: ["broker", "event", "inbox", "outbox", "postgres", "runtime", "stack"],
+    own: ["broker", "event", "postgres", "redrive", "outbox", "runtime", "stack"],
     npm: ["commander", "valibot"],
   },
   test: {
@@ -76,6 +77,7 @@ export const importTable: Readonly<Record<string, Allowed>> = {
       "kafka",
       "outbox",
       "postgres",
+      "redrive",
       "runtime",
       "stack",
     ],

@@ -6,12 +6,14 @@ import { isFault } from "@outrider/event";
 import type { Profile } from "@outrider/event";
 import { settingsOrExit } from "@outrider/runtime";
 import { describeHost } from "@outrider/stack";
-import { Argument, Command, InvalidArgumentError, Option } from "commander";
+import { Argument, Command, Option } from "commander";
 import { check } from "./check.ts";
-import { deadDiscard, deadList, deadRelease, deadShow } from "./dead.ts";
-import type { DecideOptions, ListOptions } from "./dead.ts";
+import { integer } from "./arguments.ts";
+import type { Finish } from "./arguments.ts";
+import { addDead } from "./dead-command.ts";
 import { dev } from "./dev.ts";
 import { migrate } from "./migrate.ts";
+import { addRedrive } from "./redrive-command.ts";
 import { relayGuard, relayRelayout } from "./relay-layout.ts";
 import { relayStatus } from "./relay-status.ts";
 import { createReporter } from "./reporter.ts";
@@ -60,19 +62,11 @@ export const main = async (root: string): Promise<void> => {
     .action((options: { profile: Profile }) => finish(topics(context(root), "apply", options)));
 
   addRelay(program, root);
-  addDead(program, root);
+  const run: Finish = (verb) => finish(verb(context(root)));
+  addDead(program, run);
+  addRedrive(program, run);
   await program.parseAsync();
 };
-
-const integer =
-  (from: number, to: number) =>
-  (text: string): number => {
-    const value = Number(text);
-    if (Number.isInteger(value) && value >= from && value <= to) return value;
-    throw new InvalidArgumentError(`It is a whole number from ${from} to ${to}.`);
-  };
-
-const idMax = Number.MAX_SAFE_INTEGER;
 
 const addRelay = (program: Command, root: string): void => {
   const relay = program.command("relay").description("the daemon that publishes the outbox");
@@ -98,47 +92,6 @@ const addRelay = (program: Command, root: string): void => {
 };
 
 type Flags = { json?: boolean; watch?: boolean };
-
-const addDead = (program: Command, root: string): void => {
-  const dead = program.command("dead").description("events that were given up");
-  const states = new Option("--state <state>").choices(["open", "redriven", "discarded", "all"]);
-  dead
-    .command("list")
-    .description("the newest first")
-    .addOption(states.default("open"))
-    .option("--topic <name>")
-    .option("--limit <number>", "at most so many", integer(1, 10_000), 50)
-    .option("--before <id>", "only older ones than this letter", integer(1, idMax))
-    .option("--json", "for machines")
-    .action(({ json = false, ...options }: Omit<ListOptions, "json"> & Flags) =>
-      finish(deadList(context(root), { ...options, json })),
-    );
-  const id = () => new Argument("<id>", "of the letter").argParser(integer(1, idMax));
-  dead
-    .command("show")
-    .description("everything about one letter")
-    .addArgument(id())
-    .option("--json", "for machines, with the payload in base64")
-    .action((letter: number, { json = false }: Flags) =>
-      finish(deadShow(context(root), { id: letter, json })),
-    );
-  const decision = (name: string, description: string) =>
-    dead
-      .command(name)
-      .description(description)
-      .addArgument(id())
-      .requiredOption("--reason <text>", "kept with the letter")
-      .option("--by <name>", "who decides; the user of this machine otherwise");
-  decision("release", "publish or run the event after all, then what waits behind it")
-    .option("--payload <file>", "publish this in its place, as a new event")
-    .action((letter: number, options: Omit<DecideOptions, "id">) =>
-      finish(deadRelease(context(root), { ...options, id: letter })),
-    );
-  decision("discard", "leave the event out for good and go on with what waits behind it").action(
-    (letter: number, options: Omit<DecideOptions, "id">) =>
-      finish(deadDiscard(context(root), { ...options, id: letter })),
-  );
-};
 
 /** What a verb may use of the world. */
 export type Context = ReturnType<typeof context>;

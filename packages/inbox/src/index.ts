@@ -9,7 +9,7 @@ export type { Transact } from "./run-batch.ts";
 export type { WriteRecord } from "./parking/dead-letter-record.ts";
 export { createIsolation, serveSuspects } from "./parking/suspect.ts";
 export type { Isolation } from "./parking/suspect.ts";
-export { discardLetter, redriveLetter } from "./operate/dead-letters.ts";
+export { leaveOut, runAgain } from "./operate/dead-letters.ts";
 export { removeOldInbox } from "./operate/remove-old.ts";
 export { readParked } from "./operate/parked.ts";
 export type { ParkedStatus } from "./operate/parked.ts";

@@ -1,8 +1,6 @@
 export { readBacklog } from "./operate/backlog.ts";
 export type { Backlog } from "./operate/backlog.ts";
-export { discardDeadLetter, listDeadLetters, readDeadLetter } from "./operate/dead-letters.ts";
-export { releaseDeadLetter } from "./operate/dead-letters.ts";
-export type { Letter, LetterFilter, LetterState, LetterSummary } from "./operate/dead-letters.ts";
+export { discardHeld, publishAgain } from "./operate/dead-letters.ts";
 export { isGuardOn, setGuard } from "./operate/guard.ts";
 export { relayout } from "./operate/relayout.ts";
 export type { Layout, RelayoutOptions } from "./operate/relayout.ts";

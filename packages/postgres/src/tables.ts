@@ -6,8 +6,8 @@
 import { sql } from "drizzle-orm";
 import * as pg from "drizzle-orm/pg-core";
 
-const bytea = pg.customType<{ data: Uint8Array }>({ dataType: () => "bytea" });
-const timestamp = (name: string) => pg.timestamp(name, { withTimezone: true });
+export const bytea = pg.customType<{ data: Uint8Array }>({ dataType: () => "bytea" });
+export const timestamp = (name: string) => pg.timestamp(name, { withTimezone: true });
 
 /** Stable and documented, so that a writer in any language lands in the same shard. */
 const shardOfKey = () =>
@@ -19,7 +19,7 @@ const shardOfKey = () =>
 export const outrider = pg.pgSchema("outrider");
 
 /** What a waiting event consists of, wherever it waits. Null type and version: a raw record. */
-const eventColumns = () => ({
+export const eventColumns = () => ({
   eventId: pg.uuid("event_id").notNull(),
   type: pg.text("type"),
   version: pg.integer("version"),
@@ -122,50 +122,6 @@ export const outboxHeld = outrider.table(
     createdAt: timestamp("created_at").notNull(),
   },
   (table) => [pg.primaryKey({ columns: [table.block, table.id] })],
-);
-
-/** Events that were given up, by the relay or by a handler, with all that is needed to repair. */
-export const deadLetters = outrider.table(
-  "dead_letters",
-  {
-    id: pg.bigint("id", { mode: "bigint" }).generatedAlwaysAsIdentity().primaryKey(),
-    origin: pg.text("origin", { enum: ["relay", "handler"] }).notNull(),
-    state: pg
-      .text("state", { enum: ["open", "redriven", "discarded"] })
-      .notNull()
-      .default("open"),
-    /** Null where the relay gave up. */
-    handler: pg.text("handler"),
-    ...eventColumns(),
-    /** Null where it never got into Kafka. */
-    partition: pg.integer("partition"),
-    offset: pg.bigint("offset", { mode: "number" }),
-    /** The record's headers in order: pairs of name and text, or of name and `{"base64": ".."}`. */
-    headers: pg.jsonb("headers").notNull(),
-    payload: bytea("payload"),
-    code: pg.text("code").notNull(),
-    message: pg.text("message").notNull(),
-    /** Equal for letters that died of the same. */
-    fingerprint: pg.text("fingerprint").notNull(),
-    attempts: pg.integer("attempts").notNull().default(1),
-    /** Later events of its key went on without it. */
-    skipped: pg.boolean("skipped").notNull().default(false),
-    occurredAt: timestamp("occurred_at").notNull(),
-    buriedAt: timestamp("buried_at")
-      .notNull()
-      .default(sql`clock_timestamp()`),
-    closedAt: timestamp("closed_at"),
-    closedBy: pg.text("closed_by"),
-    reason: pg.text("reason"),
-    /** The event that was published in place of this one. */
-    replacedBy: pg.uuid("replaced_by"),
-  },
-  (table) => [
-    pg.unique("dead_letters_event_handler").on(table.eventId, table.handler).nullsNotDistinct(),
-    pg.index("dead_letters_state").on(table.state, table.id),
-    pg.check("dead_letters_origin", sql`"origin" in ('relay', 'handler')`),
-    pg.check("dead_letters_state", sql`"state" in ('open', 'redriven', 'discarded')`),
-  ],
 );
 
 /** One row per (handler, event) and its outcome, whatever it is. */

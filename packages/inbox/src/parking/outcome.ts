@@ -220,7 +220,7 @@ const writeLetter = async (
   const key = keyOf(waiting);
   const headers = pairsOf(record.headers);
   const { ce_type, ce_dataschema, ce_sequence } = textsOf(headers);
-  const [letter] = await tx<{ attempts: number }[]>`
+  const [letter] = await tx<{ id: string; attempts: number }[]>`
     insert into outrider.dead_letters as letter
       (origin, handler, event_id, type, version, sequence, topic, key, partition, "offset",
         headers, payload, code, message, fingerprint, attempts, skipped, occurred_at)
@@ -234,9 +234,13 @@ const writeLetter = async (
     set state = 'open', attempts = letter.attempts + excluded.attempts, code = excluded.code,
       message = excluded.message, fingerprint = excluded.fingerprint, skipped = excluded.skipped,
       buried_at = clock_timestamp(), closed_at = null, closed_by = null, reason = null
-    returning attempts`;
+    returning id, attempts`;
+  if (!letter) throw new Error("no row");
+  await tx`
+    insert into outrider.dead_letter_history (letter, action, message)
+    values (${letter.id}, 'buried', ${`${failure.code}: ${failure.message}`})`;
   const given = { handler, group, eventId, key, record, failure, fingerprint };
-  await writeRecord(tx, deadLetterRecord({ ...given, attempts: letter?.attempts ?? attempts }));
+  await writeRecord(tx, deadLetterRecord({ ...given, attempts: letter.attempts }));
 };
 
 /** The last one of a name wins; what is no text is left out. */

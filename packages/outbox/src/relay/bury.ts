@@ -29,7 +29,7 @@ export const bury = async (sql: Sql, lease: Lease, burial: Burial): Promise<numb
       delete from outrider.outbox o using own
       where o.shard = ${shard} and o.id = ${row.id}
       returning o.*
-    ), letter as (${letterSql(sql, burial, "gone")}), block as (
+    ), ${letterSql(sql, burial, "gone")}, block as (
       insert into outrider.blocked (topic, key, head_id, letter_id)
       select gone.topic, gone.key, gone.id, letter.id from gone, letter where ${policy} = 'hold'
       returning id
@@ -59,7 +59,7 @@ export const buryHeld = async (
       returning 1
     ), gone as (
       select h.* from outrider.outbox_held h, own where h.block = ${block} and h.id = ${row.id}
-    ), letter as (${letterSql(sql, burial, "gone")})
+    ), ${letterSql(sql, burial, "gone")}
     update outrider.blocked b
     set state = 'on', verdict = null, head_id = gone.id, letter_id = letter.id
     from gone, letter where b.id = ${block}`;
@@ -69,17 +69,21 @@ export const buryHeld = async (
 /** One letter per event, with its record's headers: burying it once more opens it again. */
 const letterSql = (sql: Sql, { row, cause, policy }: Burial, from: "gone") => {
   const { headers, timestampMs } = recordOf(row);
-  return sql`
-    insert into outrider.dead_letters as letter
-      (origin, event_id, type, version, sequence, topic, key, headers, payload, code, message,
-        fingerprint, skipped, occurred_at)
-    select 'relay', event_id, type, version, sequence, topic, key, ${sql.json(pairsOf(headers))},
-      payload, ${cause.code}, ${cause.message}, ${`relay ${row.topic} ${cause.code}`},
-      ${policy === "skip"}, to_timestamp(${timestampMs / 1000}::float8)
-    from ${sql(from)}
-    on conflict (event_id, handler) do update
-    set state = 'open', attempts = letter.attempts + 1, code = excluded.code,
-      message = excluded.message, fingerprint = excluded.fingerprint, skipped = excluded.skipped,
-      buried_at = clock_timestamp(), closed_at = null, closed_by = null, reason = null
-    returning letter.id`;
+  return sql`letter as (
+      insert into outrider.dead_letters as letter
+        (origin, event_id, type, version, sequence, topic, key, headers, payload, code, message,
+          fingerprint, skipped, occurred_at)
+      select 'relay', event_id, type, version, sequence, topic, key, ${sql.json(pairsOf(headers))},
+        payload, ${cause.code}, ${cause.message}, ${`relay ${row.topic} ${cause.code}`},
+        ${policy === "skip"}, to_timestamp(${timestampMs / 1000}::float8)
+      from ${sql(from)}
+      on conflict (event_id, handler) do update
+      set state = 'open', attempts = letter.attempts + 1, code = excluded.code,
+        message = excluded.message, fingerprint = excluded.fingerprint, skipped = excluded.skipped,
+        buried_at = clock_timestamp(), closed_at = null, closed_by = null, reason = null
+      returning letter.id
+    ), noted as (
+      insert into outrider.dead_letter_history (letter, action, message)
+      select letter.id, 'buried', ${`${cause.code}: ${cause.message}`} from letter
+    )`;
 };

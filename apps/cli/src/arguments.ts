@@ -1,0 +1,102 @@
+/** What arguments of commands mean. */
+
+import { letterStates } from "@outrider/redrive";
+import type { LetterFilter, LetterState } from "@outrider/redrive";
+import { Argument, InvalidArgumentError, Option } from "commander";
+import type { Command } from "commander";
+import type { Context } from "./main.ts";
+
+/** Runs a verb and ends the process with its exit code. */
+export type Finish = (verb: (context: Context) => Promise<number>) => Promise<never>;
+
+export const integer =
+  (from: number, to: number) =>
+  (text: string): number => {
+    const value = Number(text);
+    if (Number.isInteger(value) && value >= from && value <= to) return value;
+    throw new InvalidArgumentError(`It is a whole number from ${from} to ${to}.`);
+  };
+
+export const idMax = Number.MAX_SAFE_INTEGER;
+
+export const idArgument = (of: string) =>
+  new Argument("<id>", `of the ${of}`).argParser(integer(1, idMax));
+
+/** `id...` or nothing. */
+export const idsArgument = (of: string) =>
+  new Argument("[ids...]", `of ${of}`).argParser((text, before: number[] | undefined) => [
+    ...(before ?? []),
+    integer(1, idMax)(text),
+  ]);
+
+const unitsMs: Readonly<Record<string, number>> = {
+  s: 1000,
+  m: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+};
+
+/** A length of time, in ms: `30s`, `15m`, `2h`, `3d`. */
+export const timeSpan = (text: string): number => {
+  const [, number, unit = ""] = /^(\d{1,6})([smhd])$/.exec(text) ?? [];
+  const unitMs = unitsMs[unit];
+  if (!number || !unitMs)
+    throw new InvalidArgumentError("It is a time such as 30s, 15m, 2h or 3d.");
+  return Number(number) * unitMs;
+};
+
+/** A moment: an ISO time, or how long ago. */
+export const moment = (text: string): Date => {
+  if (/^\d+[smhd]$/.test(text)) return new Date(Date.now() - timeSpan(text));
+  const date = new Date(text);
+  if (/^\d{4}-\d\d-\d\d/.test(text) && !Number.isNaN(date.getTime())) return date;
+  throw new InvalidArgumentError(
+    "It is a time such as 2026-01-31T12:00Z, or 2h for two hours ago.",
+  );
+};
+
+const uuid = (text: string): string => {
+  if (/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text)) return text;
+  throw new InvalidArgumentError("It is a UUID.");
+};
+
+type StateOption = LetterState | "all";
+
+export const stateOption = () => new Option("--state <state>").choices([...letterStates, "all"]);
+
+/** Which dead letters a command is about. */
+export const withFilter = (command: Command): Command =>
+  command
+    .option("--handler <name>", "given up by this handler")
+    .option("--relay", "given up by the relay")
+    .option("--topic <name>")
+    .option("--code <code>")
+    .option("--group <fingerprint>", "that died of the same, as `dead groups` names it")
+    .option("--key <text>")
+    .option("--event <id>", "", uuid)
+    .option("--since <time>", "buried since: an ISO time, or 2h for two hours ago", moment)
+    .option("--until <time>", "buried before", moment)
+    .option("--text <text>", "somewhere in the payload or the message");
+
+export type FilterOptions = Readonly<{
+  state?: StateOption;
+  handler?: string;
+  relay?: boolean;
+  topic?: string;
+  code?: string;
+  group?: string;
+  key?: string;
+  event?: string;
+  since?: Date;
+  until?: Date;
+  text?: string;
+}>;
+
+export const filterOf = (options: FilterOptions): LetterFilter => {
+  const { state, relay, group, event, handler, topic, code, key, since, until, text } = options;
+  return {
+    ...{ handler, topic, code, key, since, until, text, fingerprint: group, eventId: event },
+    origin: relay ? "relay" : undefined,
+    state: state === "all" ? undefined : state,
+  };
+};

@@ -1,0 +1,115 @@
+/** Arguments of `outrider redrive ...`. */
+
+import { fault } from "@outrider/event";
+import { redriveDefaults } from "@outrider/redrive";
+import type { LetterFilter } from "@outrider/redrive";
+import { InvalidArgumentError } from "commander";
+import type { Command } from "commander";
+import { filterOf, idArgument, idsArgument, integer, withFilter } from "./arguments.ts";
+import type { FilterOptions, Finish } from "./arguments.ts";
+import { redriveChange, redriveDrive, redriveList, redrivePreview } from "./redrive.ts";
+import { redriveShow, redriveStart } from "./redrive.ts";
+import type { StartOptions } from "./redrive.ts";
+
+type Flags = { json?: boolean; watch?: boolean };
+type Selection = FilterOptions & { all?: boolean };
+
+const rate = (text: string): number => {
+  const value = Number(text);
+  if (value > 0 && value <= 100_000) return value;
+  throw new InvalidArgumentError("It is a number above 0, up to 100000.");
+};
+
+export const addRedrive = (program: Command, run: Finish): void => {
+  const redrive = program
+    .command("redrive")
+    .description("redrive many dead letters: as one operation that can be paused and resumed");
+  addStart(redrive, run);
+  redrive
+    .command("list")
+    .description("the newest first")
+    .option("--limit <number>", "at most so many", integer(1, 10_000), 20)
+    .option("--json", "for machines")
+    .action(({ limit, json = false }: Flags & { limit: number }) =>
+      run((context) => redriveList(context, { limit, json })),
+    );
+  redrive
+    .command("show")
+    .description("how far it is; exit code 3 when it is paused or something has failed again")
+    .addArgument(idArgument("redrive"))
+    .option("--json", "for machines; with --watch a line for each look")
+    .option("--watch", "look again and again until it is over")
+    .action((id: number, { json = false, watch = false }: Flags) =>
+      run((context) => redriveShow(context, { id, json, watch })),
+    );
+  for (const verb of ["pause", "cancel"] as const) {
+    redrive
+      .command(verb)
+      .description(verb === "pause" ? "decide nothing more for now" : "leave the rest as it is")
+      .addArgument(idArgument("redrive"))
+      .option("--by <name>", "who does it; the user of this machine otherwise")
+      .action((id: number, options: { by?: string }) =>
+        run((context) => redriveChange(context, verb, { id, ...options })),
+      );
+  }
+  redrive
+    .command("resume")
+    .description("go on with a paused one, whatever has failed so far, and drive it")
+    .addArgument(idArgument("redrive"))
+    .option("--by <name>", "who does it; the user of this machine otherwise")
+    .option("--json", "for machines")
+    .action((id: number, { json = false, ...options }: Flags & { by?: string }) =>
+      run((context) => redriveDrive(context, { id, json, resume: options })),
+    );
+  redrive
+    .command("drive")
+    .description("go on with a running one whose process has ended")
+    .addArgument(idArgument("redrive"))
+    .option("--json", "for machines")
+    .action((id: number, { json = false }: Flags) =>
+      run((context) => redriveDrive(context, { id, json })),
+    );
+};
+
+const addStart = (redrive: Command, run: Finish): void => {
+  const selecting = (name: string, description: string) =>
+    withFilter(redrive.command(name).description(description).addArgument(idsArgument("letters")))
+      .option("--all", "every open letter, where nothing else says which")
+      .option("--json", "for machines");
+  selecting("preview", "say what it would do, and change nothing").action(
+    (ids: number[] | undefined, { json = false, ...options }: Selection & Flags) =>
+      run(async (context) => redrivePreview(context, { filter: selectionOf(ids, options), json })),
+  );
+  const { ratePerS, canary, failuresMax } = redriveDefaults;
+  selecting("start", "redrive them, and show how far it is; exit code 3 when it pauses itself")
+    .requiredOption("--reason <text>", "kept with each letter")
+    .option("--by <name>", "who decides; the user of this machine otherwise")
+    .option("--rate <number>", "most letters a second", rate, ratePerS)
+    .option(
+      "--canary <number>",
+      "so many keys first; the rest when their events are handled",
+      integer(0, 1_000_000),
+      canary,
+    )
+    .option(
+      "--failures <number>",
+      "pause when so many are given up again",
+      integer(1, 1_000_000),
+      failuresMax,
+    )
+    .action(
+      (ids: number[] | undefined, options: Selection & Flags & Omit<StartOptions, "filter">) =>
+        run(async (context) => {
+          const { json = false } = options;
+          return redriveStart(context, { ...options, json, filter: selectionOf(ids, options) });
+        }),
+    );
+};
+
+/** Nobody means all of them by mistake. Throws `invalid`. */
+const selectionOf = (ids: number[] | undefined, { all, ...options }: Selection): LetterFilter => {
+  const filter = { ...filterOf(options), ids };
+  const isChosen = Object.values(filter).some((value) => value !== undefined);
+  if (isChosen || all) return filter;
+  throw fault("invalid", "Say which letters: by id, by an option such as --group, or with --all");
+};

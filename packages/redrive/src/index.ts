@@ -1,0 +1,14 @@
+export { discardLetter, noteLetter, redriveLetter, restoreLetter } from "./decide.ts";
+export type { Decision, Edit, Redriving } from "./decide.ts";
+export { letterStates } from "./filter.ts";
+export type { LetterFilter, LetterState } from "./filter.ts";
+export { exportLetters, groupLetters, readLetter, searchLetters } from "./letters.ts";
+export type { HistoryEntry, Letter, LetterGroup, LetterSummary, WholeLetter } from "./letters.ts";
+export { previewRedrive } from "./preview.ts";
+export type { Decodes, Preview } from "./preview.ts";
+export { cancelRedrive, createRedrive, listRedrives, pauseRedrive } from "./redrives.ts";
+export { readRedrive, redriveDefaults, resumeRedrive } from "./redrives.ts";
+export type { Redrive, RedriveOptions, RedriveState, RedriveSummary } from "./redrives.ts";
+export { driveRedrive, stepRedrive } from "./run-redrive.ts";
+export { cleanLetters, startLetterCleaning } from "./clean.ts";
+export type { CleaningLimits } from "./clean.ts";
