@@ -24,7 +24,7 @@ const intercept = <C extends object>(client: C, between: Between): C =>
     },
     get: (target, property) => {
       const value = Reflect.get(target, property) as unknown;
-      if (property !== "begin") return value;
+      if (property !== "begin" && property !== "savepoint") return value;
       const { around = plainly } = between;
       const begin = (value as Begin).bind(target);
       return (work: (tx: object) => unknown) =>
