@@ -33,6 +33,8 @@ test("old rows below the watermark go, and no others", async () => {
     ["a", "handled", 0, 10, 3],
     ["a", "handled", 0, 8, 1],
     ["a", "dead", 0, 7, 3],
+    // Its letter is gone.
+    ["a", "dead", 0, 3, 3],
     ["a", "parked", 0, 6, 3],
     // Of a partition whose watermark nobody knows, and of another app's handler.
     ["a", "handled", 1, 5, 3],
@@ -44,7 +46,12 @@ test("old rows below the watermark go, and no others", async () => {
       values (${handler}, gen_random_uuid(), ${state}, 't', ${partition}, ${offset},
         now() - ${days} * interval '1 day')`;
   }
-  expect(await removeOldInbox(sql, { handlers, keepMs: 2 * dayMs })).toBe(1);
+  await sql`
+    insert into outrider.dead_letters
+      (origin, handler, event_id, topic, key, headers, code, message, fingerprint, occurred_at)
+    select 'handler', handler, event_id, topic, 'k', '[]', 'C', 'm', 'f', now()
+    from outrider.inbox where state = 'dead' and "offset" = 7`;
+  expect(await removeOldInbox(sql, { handlers, keepMs: 2 * dayMs })).toBe(2);
   const left = await sql`select "offset"::int as n from outrider.inbox order by 1 desc`;
   expect(left.map((row) => row.n)).toEqual([10, 8, 7, 6, 5, 4]);
   expect(await removeOldInbox(sql, { handlers, keepMs: 2 * dayMs })).toBe(0);

@@ -1,7 +1,8 @@
 /**
  * Removing old inbox rows, in bulk. A row is needed as long as its record may come again: until the
  * group's watermark is past it, and its topic has let go of it. So what is kept must be longer than
- * any topic's retention; the watermark is looked at here. Dead and parked rows stay.
+ * any topic's retention; the watermark is looked at here. Parked rows stay, and dead ones as long as
+ * there is a letter of them.
  */
 
 import type { Sql } from "@outrider/postgres";
@@ -34,7 +35,9 @@ export const removeOldInbox = (
           ${handlers.map((one) => one.name)}::text[], ${handlers.map((one) => one.group)}::text[]
         ) as kept (name, consumer_group) on kept.name = i.handler
         where i.recorded_at < clock_timestamp() - ${keepMs}::float8 * interval '1 ms'
-          and i.state = 'handled'
+          and (i.state = 'handled' or i.state = 'dead' and not exists (
+            select from outrider.dead_letters letter
+            where letter.handler = i.handler and letter.event_id = i.event_id))
           and i."offset" < (
             select next_offset from outrider.watermarks w
             where w."group" = kept.consumer_group and w.topic = i.topic
