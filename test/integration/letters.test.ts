@@ -216,7 +216,7 @@ describe("cleaning", () => {
       buried_at = buried_at - ${days} * interval '1 day'`;
   const dayMs = 86_400_000;
 
-  test("removes letters that were closed long ago, with their history; open ones never", async () => {
+  test("removes letters closed long ago, with their history; open ones never", async () => {
     const { letters } = await bury("a1 b1 c1");
     await discardLetter(sql, { id: letters[0]?.id ?? 0, ...who });
     await age(40);

@@ -1,7 +1,7 @@
 /**
  * Removing old inbox rows, in bulk. A row is needed as long as its record may come again: until the
  * group's watermark is past it, and its topic has let go of it. So what is kept must be longer than
- * any topic's retention; the watermark is looked at here. Parked rows stay, and dead ones as long as
+ * any topic's retention; the watermark is looked at here. Parked rows stay, and dead ones while
  * there is a letter of them.
  */
 
