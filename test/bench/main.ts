@@ -1,5 +1,5 @@
 /**
- * `bun run bench relay|latency|write|consume|horizon|memory`: measures on services of its own,
+ * `bun run bench relay|latency|write|consume|letters|horizon|memory`: measures on services of its own,
  * writes its part of docs/performance.md, and never fails for a time.
  */
 
@@ -13,20 +13,21 @@ import { testEnvironment } from "../support/environment.ts";
 import { benchConsume } from "./bench-consume.ts";
 import { benchHorizon } from "./bench-horizon.ts";
 import { benchLatency } from "./bench-latency.ts";
+import { benchLetters } from "./bench-letters.ts";
 import { benchMemory } from "./bench-memory.ts";
 import { benchRelay } from "./bench-relay.ts";
 import type { BenchContext } from "./sample.ts";
 import { benchWrite } from "./bench-write.ts";
 import { writeLatencySection, writeRelaySection, writeWriteSection } from "./page.ts";
 import { writeConsumeSection } from "./page-consume.ts";
-import { writeHorizonSection, writeMemorySection } from "./page-more.ts";
+import { writeHorizonSection, writeLettersSection, writeMemorySection } from "./page-more.ts";
 import { startBenchStage } from "./stage.ts";
 
-const usage = `Usage: bun run bench relay|latency|write|consume|horizon|memory [options]
+const usage = `Usage: bun run bench relay|latency|write|consume|letters|horizon|memory [options]
 
   --rounds N      relay, latency, write, consume: how often everything is measured, in turn (3)
   --events N      relay, memory, consume: size of the backlog (1000000; memory 10000000,
-                  consume 200000)
+                  consume 200000); letters: how many (100000)
   --seconds N     latency, write, memory: length of each measurement (10; memory 60)
   --minutes N     horizon: how long a snapshot is held (10)
   --rates N,...   latency: events a second (100,500,1000,5000)
@@ -73,6 +74,7 @@ const isMemory = name === "memory";
 const backlogs: Readonly<Partial<Record<string, number>>> = {
   memory: 10_000_000,
   consume: 200_000,
+  letters: 100_000,
 };
 const events = Number(values.events ?? backlogs[name] ?? 1_000_000);
 const seconds = Number(values.seconds ?? (isMemory ? 60 : 10));
@@ -107,6 +109,11 @@ const benches = {
   horizon: async (context: BenchContext) => {
     const result = await benchHorizon(context, { minutes, eventsPerS: 5000 });
     if (isPage) writeHorizonSection(result);
+    return result;
+  },
+  letters: async (context: BenchContext) => {
+    const result = await benchLetters(context, { letters: events, seconds });
+    if (isPage) writeLettersSection(result);
     return result;
   },
   memory: async (context: BenchContext) => {

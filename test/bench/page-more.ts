@@ -1,6 +1,7 @@
 /** The sections of docs/performance.md about a held snapshot and about memory. */
 
 import type { HorizonBench } from "./bench-horizon.ts";
+import type { LettersBench } from "./bench-letters.ts";
 import type { MemoryBench } from "./bench-memory.ts";
 import { barChart } from "./chart.ts";
 import { table, writeSection } from "./page.ts";
@@ -43,4 +44,23 @@ export const writeMemorySection = ({ seconds, samples }: MemoryBench): void => {
     `Difference: ${difference} MiB.`,
   ].join("\n\n");
   writeSection("memory", text, {});
+};
+
+export const writeLettersSection = (bench: LettersBench): void => {
+  const { letters, looks, exportMiB, exportMs, createMs, rates } = bench;
+  const ms = (value: number) => value.toFixed(1);
+  const text = [
+    `${count(letters)} open dead letters of 20 handlers and 200 groups; half of them hold a key.`,
+    table(
+      ["look", "median ms", "longest ms"],
+      looks.map((one) => [one.name, ms(one.ms.median), ms(one.ms.max)]),
+    ),
+    `All of them are exported in ${(exportMs / 1000).toFixed(1)} s, for which the process grows by ` +
+      `${exportMiB} MiB. A redrive of all is made in ${(createMs / 1000).toFixed(1)} s.`,
+    table(
+      ["letters a second, at most", "redriven a second"],
+      rates.map((one) => [count(one.wanted), count(one.lettersPerS)]),
+    ),
+  ].join("\n\n");
+  writeSection("letters", text, {});
 };

@@ -12,7 +12,6 @@ type Operation = Readonly<{
   state: RedriveState;
   by: string;
   reason: string;
-  ratePerS: number;
   canary: number;
   failuresMax: number;
   total: number;
@@ -20,6 +19,8 @@ type Operation = Readonly<{
   isProven: boolean;
   forgiven: number;
   waitMs: number;
+  /** The one that comes next; null behind the last one. */
+  letter: string | null;
 }>;
 
 /** What a step has come to: when to take the next one, or the state in which it is over. */
@@ -32,54 +33,77 @@ const canaryPollMs = 200;
 const burstMs = 100;
 
 /** One transaction: at most one letter, and how far the operation is. Throws `not_found`. */
-export const stepRedrive = (sql: Sql, id: number): Promise<Step> =>
+export const stepRedrive = async (sql: Sql, id: number): Promise<Step> => {
+  let item: Item | undefined;
+  try {
+    return await sql.begin(async (tx) => {
+      const operation = await readOperation(tx, id);
+      const { state, waitMs, position, canary, total, isProven, letter } = operation;
+      if (state !== "running") return { state, waitMs: 0 };
+      if (waitMs > 0) return { state, waitMs };
+      if (!isProven && position > Math.min(canary, total)) return prove(tx, id, operation);
+      if (letter === null) return end(tx, id, { state: "done", message: null });
+      item = { position, letter: Number(letter) };
+      const { by, reason } = operation;
+      await redriveIn(tx, { id: item.letter, by, reason, redrive: id });
+      return advance(tx, { id, ...item, state: "redriven", message: null });
+    });
+  } catch (error) {
+    const isDecided = isFault(error, "conflict") || isFault(error, "not_found");
+    // Anything else is no reason to go on, and nothing of it stays.
+    if (!item || !isDecided) throw error;
+    return refuse(sql, { id, ...item, message: error.message });
+  }
+};
+
+type Item = Readonly<{ position: number; letter: number }>;
+
+const readOperation = async (tx: TransactionSql, id: number): Promise<Operation> => {
+  const [operation] = await tx<Operation[]>`
+    select r.state, r.by, r.reason, r.canary, r.failures_max as "failuresMax", r.total,
+      r.position, r.is_proven as "isProven", r.forgiven,
+      (extract(epoch from r.next_at - clock_timestamp()) * 1000)::float8 as "waitMs",
+      -- No join: behind a wait for the lock it would be looked for by the old position.
+      (
+        select item.letter from outrider.redrive_items item
+        where item.redrive = r.id and item.position = r.position
+      ) as letter
+    from outrider.redrives r where r.id = ${id} for update`;
+  if (!operation) throw fault("not_found", `There is no redrive ${id}`);
+  return operation;
+};
+
+/** What somebody else has decided is left as it is. */
+const refuse = (
+  sql: Sql,
+  refused: Item & Readonly<{ id: number; message: string }>,
+): Promise<Step> =>
   sql.begin(async (tx) => {
-    const [operation] = await tx<Operation[]>`
-      select state, by, reason, rate_per_s as "ratePerS", canary, failures_max as "failuresMax",
-        total, position, is_proven as "isProven", forgiven,
-        (extract(epoch from next_at - clock_timestamp()) * 1000)::float8 as "waitMs"
-      from outrider.redrives where id = ${id} for update`;
-    if (!operation) throw fault("not_found", `There is no redrive ${id}`);
-    const { state, waitMs } = operation;
-    if (state !== "running") return { state, waitMs: 0 };
-    if (waitMs > 0) return { state, waitMs };
-    const { position, canary, total, isProven } = operation;
-    if (!isProven && position > Math.min(canary, total)) return prove(tx, id, operation);
-    if (position > total) return end(tx, id, { state: "done", message: null });
-    return redriveNext(tx, id, operation);
+    const { state, position } = await readOperation(tx, refused.id);
+    // Another driver may have come to it meanwhile.
+    if (state !== "running" || position !== refused.position) return { state, waitMs: 0 };
+    return advance(tx, { ...refused, state: "refused" });
   });
 
-const redriveNext = async (
+type Done = Item & Readonly<{ id: number; state: "redriven" | "refused"; message: string | null }>;
+
+const advance = async (
   tx: TransactionSql,
-  id: number,
-  { by, reason, position, ratePerS }: Operation,
+  { id, position, state, message }: Done,
 ): Promise<Step> => {
-  const [item] = await tx<{ letter: string }[]>`
-    select letter from outrider.redrive_items where redrive = ${id} and position = ${position}`;
-  if (!item) throw new Error("no row");
-  const redriving = { id: Number(item.letter), by, reason, redrive: id };
-  const refusal = await tx
-    .savepoint((inner) => redriveIn(inner, redriving))
-    .then(() => null, refusalOf);
-  await tx`
-    update outrider.redrive_items
-    set state = ${refusal === null ? "redriven" : "refused"}, acted_at = clock_timestamp(),
-      message = ${refusal}
-    where redrive = ${id} and position = ${position}`;
   const [next] = await tx<{ waitMs: number }[]>`
+    with item as (
+      update outrider.redrive_items
+      set state = ${state}, acted_at = clock_timestamp(), message = ${message}
+      where redrive = ${id} and position = ${position}
+    )
     update outrider.redrives
     set position = position + 1,
       next_at = greatest(next_at, clock_timestamp() - ${burstMs} * interval '1 ms')
-        + ${1000 / ratePerS}::float8 * interval '1 ms'
+        + 1 / rate_per_s * interval '1 s'
     where id = ${id}
     returning (extract(epoch from next_at - clock_timestamp()) * 1000)::float8 as "waitMs"`;
   return { state: "running", waitMs: next?.waitMs ?? 0 };
-};
-
-/** What somebody else has decided is left as it is; anything else is no reason to go on. */
-const refusalOf = (error: unknown): string => {
-  if (isFault(error, "conflict") || isFault(error, "not_found")) return error.message;
-  throw error;
 };
 
 const prove = async (tx: TransactionSql, id: number, { canary }: Operation): Promise<Step> => {

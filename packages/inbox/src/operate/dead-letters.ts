@@ -82,9 +82,12 @@ const enqueueAgain = async (
   { letter, head, edit }: Readonly<{ letter: GivenUp; head: string; edit?: Replacement }>,
 ): Promise<void> => {
   const { handler, eventId } = letter;
-  const there = await tx`
-    select from outrider.parked where handler = ${handler} and event_id = ${eventId}`;
-  if (there.length === 0) {
+  const due = await tx`
+    update outrider.parked
+    set state = 'due', attempt = 0, lost = 0, killed = 0, due_at = clock_timestamp(), token = null,
+      code = null, message = null
+    where handler = ${handler} and event_id = ${eventId}`;
+  if (due.count === 0) {
     await tx`
       insert into outrider.parked
         (head, handler, event_id, partition, "offset", timestamp_ms, record_key, headers, value)
@@ -92,11 +95,6 @@ const enqueueAgain = async (
         floor(extract(epoch from occurred_at) * 1000)::bigint, key, headers, payload
       from outrider.dead_letters where handler = ${handler} and event_id = ${eventId}`;
   }
-  await tx`
-    update outrider.parked
-    set state = 'due', attempt = 0, lost = 0, killed = 0, due_at = clock_timestamp(), token = null,
-      code = null, message = null
-    where handler = ${handler} and event_id = ${eventId}`;
   if (!edit) return;
   await tx`
     update outrider.parked
