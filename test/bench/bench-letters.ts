@@ -43,7 +43,8 @@ const fill = async (sql: Sql, letters: number): Promise<void> => {
     select handler, topic, key, 'infinity' from outrider.dead_letters where not skipped`;
   await sql`
     insert into outrider.parked
-      (head, handler, event_id, partition, "offset", timestamp_ms, record_key, headers, value, state)
+      (head, handler, event_id, partition, "offset", timestamp_ms, record_key, headers, value,
+        state)
     select h.id, l.handler, case when behind = 0 then l.event_id else gen_random_uuid() end,
       l.partition, l."offset" + behind * 1000000, 0, l.key, l.headers, l.payload,
       case when behind = 0 then 'dead' else 'due' end

@@ -55,8 +55,8 @@ export const writeLettersSection = (bench: LettersBench): void => {
       ["look", "median ms", "longest ms"],
       looks.map((one) => [one.name, ms(one.ms.median), ms(one.ms.max)]),
     ),
-    `All of them are exported in ${(exportMs / 1000).toFixed(1)} s, for which the process grows by ` +
-      `${exportMiB} MiB. A redrive of all is made in ${(createMs / 1000).toFixed(1)} s.`,
+    `All of them are exported in ${(exportMs / 1000).toFixed(1)} s, for which the process grows ` +
+      `by ${exportMiB} MiB. A redrive of all is made in ${(createMs / 1000).toFixed(1)} s.`,
     table(
       ["letters a second, at most", "redriven a second"],
       rates.map((one) => [count(one.wanted), count(one.lettersPerS)]),
