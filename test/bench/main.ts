@@ -1,6 +1,6 @@
 /**
- * `bun run bench NAME`: measures on services of its own, writes its part of docs/performance.md, and
- * never fails for a time. The names stand below.
+ * `bun run bench NAME`: measures on services of its own, writes its part of docs/performance.md,
+ * and never fails for a time. The names stand below.
  */
 
 import { mkdtempSync, rmSync } from "node:fs";

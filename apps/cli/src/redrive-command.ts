@@ -108,7 +108,7 @@ const addStart = (redrive: Command, run: Finish): void => {
 
 /** Nobody means all of them by mistake. Throws `invalid`. */
 const selectionOf = (ids: number[] | undefined, { all, ...options }: Selection): LetterFilter => {
-  const filter = { ...filterOf(options), ids };
+  const filter = { ...filterOf(options), ids: ids?.length ? ids : undefined };
   const isChosen = Object.values(filter).some((value) => value !== undefined);
   if (isChosen || all) return filter;
   throw fault("invalid", "Say which letters: by id, by an option such as --group, or with --all");

@@ -18,6 +18,8 @@ export const createHandlers = (receiptsUrl: string): readonly Handler[] => [
   createReceipt({ url: receiptsUrl, fetch }),
 ];
 
+const dayMs = 86_400_000;
+
 export const workerSchema = v.strictObject({
   databaseUrl: setting.databaseUrl,
   databasePoolMax: v.optional(setting.integer(1, 1000), 12),
@@ -27,6 +29,8 @@ export const workerSchema = v.strictObject({
   /** Of the service that sends receipts to customers. */
   receiptsUrl: v.optional(v.pipe(v.string(), v.url()), "http://127.0.0.1:9190"),
   redisUrl: v.optional(setting.redisUrl),
+  /** How long closed dead letters are kept. */
+  lettersKeepMs: v.optional(setting.integer(3_600_000, Number.MAX_SAFE_INTEGER), 30 * dayMs),
   logLevel: setting.logLevel,
   deployment: setting.deployment,
 });

@@ -7,6 +7,7 @@ import { createIsolation, startInbox } from "@outrider/inbox";
 import { createKafkaProbe, createSubscribe } from "@outrider/kafka";
 import { createOutbox, writeRecord } from "@outrider/outbox";
 import { connect } from "@outrider/postgres";
+import { startLetterCleaning } from "@outrider/redrive";
 import { createLogger, createRegistry, describeSettings, runProcess } from "@outrider/runtime";
 import { serveOnNode, settingsOrExit, watchLoop } from "@outrider/runtime";
 import { checkConsumers, checkPartitions, checkTimers } from "./checks.ts";
@@ -55,6 +56,8 @@ await runProcess({ name, log }, async (onStop) => {
   );
   onStop("handlers", () => inbox.stop());
   registerBreakers(registry, inbox);
+  const letters = startLetterCleaning({ sql, log }, { lettersKeepMs: settings.lettersKeepMs });
+  onStop("cleaning of letters", () => letters.stop());
   const checks = {
     postgres: async () => void (await sql`select 1`),
     kafka: () => probe.check(),

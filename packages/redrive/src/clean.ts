@@ -47,21 +47,16 @@ export const cleanLetters = (
   });
 
 export type CleaningLimits = Readonly<{
+  /** Since they were closed. */
   lettersKeepMs: number;
   /** How often it is looked for old ones. */
-  lettersCleanMs: number;
+  lettersCleanMs?: number;
 }>;
-
-const dayMs = 86_400_000;
-export const cleaningDefaults: CleaningLimits = {
-  lettersKeepMs: 30 * dayMs,
-  lettersCleanMs: 3_600_000,
-};
 
 /** Cleans now and then, until it is stopped. */
 export const startLetterCleaning = (
   { sql, log }: Readonly<{ sql: Sql; log: Log }>,
-  { lettersKeepMs: keepMs, lettersCleanMs }: CleaningLimits = cleaningDefaults,
+  { lettersKeepMs: keepMs, lettersCleanMs = 3_600_000 }: CleaningLimits,
 ): Readonly<{ stop(): Promise<void> }> => {
   const stopping = new AbortController();
   const live = async (): Promise<void> => {

@@ -1,0 +1,185 @@
+/** `outrider dead` and `outrider redrive`, run as a person or a script runs them. */
+
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { join } from "node:path";
+import { text } from "node:stream/consumers";
+import { connect } from "@outrider/postgres";
+import type { Sql } from "@outrider/postgres";
+import type { LetterGroup, LetterSummary, Preview, Redrive } from "@outrider/redrive";
+import { createTestDatabase } from "../support/database.ts";
+import type { TestDatabase } from "../support/database.ts";
+import { testEnvironment } from "../support/environment.ts";
+import { until } from "../support/until.ts";
+
+let database: TestDatabase;
+let sql: Sql;
+
+beforeAll(async () => {
+  database = await createTestDatabase();
+  sql = connect({ url: database.url, name: "cli-redrive-test", poolMax: 2 });
+});
+afterAll(async () => {
+  await sql?.end({ timeout: 1 });
+  await database?.drop();
+});
+afterEach(async () => {
+  await sql`
+    truncate outrider.inbox, outrider.parked, outrider.parked_heads, outrider.dead_letters,
+      outrider.dead_letter_history, outrider.redrives, outrider.redrive_items`;
+});
+
+const start = (args: readonly string[]) =>
+  spawn("bun", ["apps/cli/src/bootstrap.ts", ...args], {
+    env: { ...testEnvironment(), DATABASE_URL: database.url },
+    cwd: join(import.meta.dirname, "../.."),
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+
+const outrider = async (...args: string[]) => {
+  const child = start(args);
+  const [stdout, stderr, [code]] = await Promise.all([
+    text(child.stdout),
+    text(child.stderr),
+    once(child, "exit"),
+  ]);
+  return { stdout, stderr, code: code as number | null };
+};
+
+/** As a handler leaves them that passes over what it gives up. */
+const bury = (count: number) => sql`
+  with letters as (
+    insert into outrider.dead_letters
+      (origin, handler, event_id, topic, key, partition, "offset", headers, payload, code, message,
+        fingerprint, skipped, occurred_at)
+    select 'handler', 'test.handler', gen_random_uuid(), 'counted', convert_to('key-' || n, 'UTF8'),
+      0, n, '[["content-type", "application/json"]]', convert_to('{"n":1}', 'UTF8'), 'BROKEN',
+      'no stock', 'test.handler | BROKEN', true, now()
+    from generate_series(1, ${count}::int) n
+    returning handler, event_id, topic, partition, "offset"
+  )
+  insert into outrider.inbox (handler, event_id, state, topic, partition, "offset")
+  select handler, event_id, 'dead', topic, partition, "offset" from letters`;
+
+const redriveOf = async (id: string): Promise<Redrive> =>
+  JSON.parse((await outrider("redrive", "show", id, "--json")).stdout) as Redrive;
+
+describe("outrider dead", () => {
+  test("groups, exports, discards, restores, notes and cleans", async () => {
+    await bury(3);
+    const groups = await outrider("dead", "groups", "--json");
+    const [group, ...more] = JSON.parse(groups.stdout) as LetterGroup[];
+    expect([group?.count, group?.fingerprint, more]).toEqual([3, "test.handler | BROKEN", []]);
+    expect((await outrider("dead", "groups")).stdout).toMatch(
+      /^ +3 +\d+ .*test\.handler \| BROKEN$/m,
+    );
+    const id = String(group?.newest.id);
+    const reason = ["--reason", "not ours", "--by", "ann"];
+    for (const verb of ["discard", "restore", "note", "discard"]) {
+      const done = await outrider("dead", verb, id, ...reason);
+      expect([verb, done.code, done.stderr]).toEqual([verb, 0, ""]);
+    }
+    const shown = (await outrider("dead", "show", id)).stdout;
+    expect(shown).toMatch(/ noted by ann: not ours\n/);
+    expect(shown).toMatch(/ restored by ann: not ours\n/);
+    const lines = (await outrider("dead", "export", "--key", "key-1")).stdout.trimEnd().split("\n");
+    const [letter] = lines.map((line) => JSON.parse(line) as { payloadBase64: string });
+    expect(lines).toHaveLength(1);
+    expect(atob(letter?.payloadBase64 ?? "")).toBe('{"n":1}');
+    await sql`update outrider.dead_letters set closed_at = now() - interval '2 days'`;
+    const cleaned = await outrider("dead", "clean", "--older-than", "1d");
+    expect(cleaned.stdout).toBe("1 closed letters are removed\n");
+    const left = JSON.parse((await outrider("dead", "list", "--state", "all", "--json")).stdout);
+    expect((left as LetterSummary[]).map((one) => one.key)).toEqual(["key-2", "key-1"]);
+  });
+
+  test("refuses what makes no sense in one sentence", async () => {
+    const refusals = [
+      [["dead", "list", "--since", "yesterday"], /It is a time such as/],
+      [["dead", "list", "--event", "1"], /It is a UUID/],
+      [["dead", "clean", "--older-than", "1"], /It is a time such as 30s/],
+      [["dead", "restore", "1"], /required option '--reason <text>'/],
+      [["redrive", "start", "--reason", "x"], /^Say which letters: by id/],
+      [["redrive", "start", "--reason", "x", "--all"], /^No open dead letter matches\n$/],
+      [["redrive", "start", "--all", "--reason", "x", "--rate", "0"], /It is a number above 0/],
+      [["redrive", "show", "7"], /^There is no redrive 7\n$/],
+    ] as const;
+    for (const [args, message] of refusals) {
+      const answer = await outrider(...args);
+      expect([args.join(" "), answer.code]).toEqual([args.join(" "), 1]);
+      expect(answer.stderr).toMatch(message);
+    }
+  });
+});
+
+describe("outrider redrive", () => {
+  test("previews, starts, lists and shows", async () => {
+    await bury(4);
+    const preview = JSON.parse((await outrider("redrive", "preview", "--all", "--json")).stdout);
+    expect(preview as Preview).toMatchObject({
+      ...{ letters: 4, keys: 4, handled: 0 },
+      outOfOrder: { letters: 4 },
+      undecodable: { letters: 4 },
+    });
+    const people = (await outrider("redrive", "preview", "--code", "BROKEN")).stdout;
+    expect(people).toMatch(/^ +4 would come after later events of their key, 4 keys$/m);
+    expect(people).toMatch(/letter \d+: The record lacks ce_id/);
+    const args = ["--code", "BROKEN", "--reason", "mended", "--by", "ann", "--canary", "0"];
+    const started = await outrider("redrive", "start", ...args, "--json");
+    expect([started.code, started.stderr]).toEqual([0, ""]);
+    const redrive = JSON.parse(started.stdout) as Redrive;
+    expect(redrive).toMatchObject({ state: "done", total: 4, redriven: 4, pending: 4, by: "ann" });
+    const [listed] = JSON.parse((await outrider("redrive", "list", "--json")).stdout);
+    expect(listed).toMatchObject({ id: redrive.id, filter: { code: "BROKEN" }, reason: "mended" });
+    const shown = (await outrider("redrive", "show", String(redrive.id))).stdout;
+    expect(shown).toMatch(/^letters +4, code BROKEN$/m);
+  });
+
+  test("needs a human when the first one is given up again", async () => {
+    await bury(3);
+    const child = start(["redrive", "start", "--all", "--reason", "x"]);
+    const isFirst = async () => (await sql`select from outrider.parked`).length === 1;
+    await until(isFirst, { what: "the first letter" });
+    // As its handler does it.
+    await sql`update outrider.dead_letters set state = 'open' where state = 'redriven'`;
+    await sql`delete from outrider.parked`;
+    const [stdout, [code]] = await Promise.all([text(child.stdout), once(child, "exit")]);
+    expect(code).toBe(3);
+    expect(stdout).toMatch(/^redrive +\d+, paused: 1 of the first 1 were given up again$/m);
+    const [, id = ""] = /^redrive (\d+)$/m.exec(stdout) ?? [];
+    expect((await outrider("redrive", "cancel", id)).stdout).toBe(`redrive ${id} is cancelled\n`);
+    const again = await outrider("redrive", "resume", id);
+    expect([again.code, again.stderr]).toEqual([1, `Redrive ${id} is cancelled\n`]);
+  });
+
+  test("goes on where a killed process has left it, and stops when it is told to", async () => {
+    await bury(12);
+    const args = ["--all", "--reason", "x", "--canary", "0", "--rate", "8"];
+    const child = start(["redrive", "start", ...args]);
+    const ended = once(child, "exit");
+    const redriven = async () =>
+      (await sql`select from outrider.redrive_items where state = 'redriven'`).length;
+    await until(async () => (await redriven()) >= 2, { what: "two letters" });
+    child.kill("SIGKILL");
+    await ended;
+    const left = await redriven();
+    expect(left).toBeLessThan(12);
+    const [row] = await sql`select id::text as id from outrider.redrives`;
+    const id = row?.id as string;
+    expect(await redriveOf(id)).toMatchObject({ state: "running", redriven: left });
+    const second = start(["redrive", "drive", id]);
+    await until(async () => (await redriven()) > left, { what: "one letter more" });
+    second.kill("SIGTERM");
+    const [stdout, [code]] = await Promise.all([text(second.stdout), once(second, "exit")]);
+    expect([code, stdout]).toEqual([1, expect.stringContaining(`outrider redrive drive ${id}`)]);
+    expect((await outrider("redrive", "pause", id)).code).toBe(0);
+    const resumed = await outrider("redrive", "resume", id, "--by", "ben");
+    expect([resumed.code, resumed.stderr]).toEqual([0, ""]);
+    expect(await redriveOf(id)).toMatchObject({ state: "done", redriven: 12, refused: 0 });
+    const history = await sql`
+      select letter from outrider.dead_letter_history where action = 'redriven'`;
+    expect(new Set(history.map((one) => one.letter)).size).toBe(12);
+    expect(history).toHaveLength(12);
+  }, 30_000);
+});
