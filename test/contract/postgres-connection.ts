@@ -30,6 +30,7 @@ export const describePostgresConnection = (runtime: string): void => {
       describeTerminatedAlone(scene);
     });
     describe("that dies while it starts", () => describeStarting(scene));
+    describe("that carries a COPY whose query fails", () => describeFailingCopy(scene));
     describe("that is reset", () => describeReset(scene));
     describe("that is shared by a pipeline", () => describePipeline(scene));
     describe("that dies under a transaction", () => describeDeadTransactions(scene));
@@ -175,6 +176,24 @@ const worksOn = async (sql: Sql, count: number): Promise<void> => {
     assert.deepEqual([...(await sql`select ${n}::int as n`)], [{ n }]);
     const inside = await sql.begin((tx) => tx`select ${n}::int as n`);
     assert.deepEqual([...inside], [{ n }]);
+  }
+};
+
+const describeFailingCopy = (scene: Scene): void => {
+  // Without a row before it, the error comes in one message with the beginning of the COPY, and
+  // ends the stream before anybody has it.
+  for (const before of [0, 1, 5000]) {
+    test(`after ${before} rows: whoever reads it is told, and the next ones run`, async () => {
+      const sql = scene.open();
+      const rows = await sql`
+        copy (select 1 / (${sql.unsafe(`${before + 1}`)} - n) from generate_series(1, 10000) n)
+        to stdout`.readable();
+      const reading = (async () => {
+        for await (const _ of rows);
+      })();
+      assert.equal(codeOf(await failureOf(reading)), "22012");
+      await worksOn(sql, 3);
+    });
   }
 };
 

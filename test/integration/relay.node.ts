@@ -13,6 +13,7 @@ import type { Relay, RelayDeps } from "@outrider/outbox";
 import { connect, connectDatabase } from "@outrider/postgres";
 import type { Database, Sql } from "@outrider/postgres";
 import { logRecordOf } from "../e2e/observer.ts";
+import { codeOf } from "../support/counted.ts";
 import { createTestDatabase } from "../support/database.ts";
 import type { TestDatabase } from "../support/database.ts";
 import { testKafka } from "../support/environment.ts";
@@ -196,6 +197,40 @@ describe("after a failure the rows are read again", () => {
     await drained();
     const counts = await published("shaken");
     assert.deepEqual([...new Set(counts)], range(1, 200));
+  });
+});
+
+describe("a read that a deadlock ends", () => {
+  /** Sessions that have locked the outbox and wait for the shards. */
+  const waiting = async (): Promise<boolean> => {
+    const rows = await db.$client`
+      select from pg_locks held join pg_locks asked on asked.pid = held.pid
+      where held.relation = 'outrider.outbox'::regclass and held.granted
+        and asked.relation = 'outrider.shards'::regclass and not asked.granted`;
+    return rows.length > 0;
+  };
+
+  test("is a failure like any other: what it would have brought is read again", async () => {
+    const codes: unknown[] = [];
+    const note = (fields: Readonly<{ err?: unknown }>) => void codes.push(codeOf(fields.err));
+    const relay = start({ log: { ...silentLog, warn: note as typeof silentLog.warn } });
+    await until(() => relay.state().owned.length === 8, { what: "the shards" });
+    const other = await db.$client.reserve();
+    try {
+      await other`begin`;
+      // The relay is the one to be ended.
+      await other`set local deadlock_timeout = '1min'`;
+      await other`lock table outrider.shards in access exclusive mode`;
+      await until(waiting, { what: "a read", pollMs: 5 });
+      await other`lock table outrider.outbox in access exclusive mode`;
+    } finally {
+      await other`rollback`;
+      other.release();
+    }
+    await until(() => codes.includes("40P01"), { what: "the failure" });
+    await counting.write(db, "read-again", 1, 2);
+    await drained();
+    assert.deepEqual(await published("read-again"), [1, 2]);
   });
 });
 

@@ -42,6 +42,8 @@ export const readCopy = async (
     }
   };
   await new Promise<void>((resolve, reject) => {
+    // A statement that fails at once, such as a deadlock's victim, has done so before this runs.
+    if (stream.errored) return reject(stream.errored);
     stream.on("data", take);
     stream.once("end", resolve);
     stream.once("error", reject);
