@@ -162,7 +162,7 @@ describe("another number of shards", () => {
       while (isWriting) await scene.write(counting, key, (n += 1));
       return n;
     });
-    let layout = 1;
+    let { layout } = await relayout(sql, { shards: 8 });
     for (const shards of [16, 4, 1, 8]) {
       const owned = () => relays.reduce((sum, one) => sum + one.state().owned.length, 0);
       assert.deepEqual(await relayout(sql, { shards }), { layout: (layout += 1), shards });
@@ -196,6 +196,53 @@ describe("another number of shards", () => {
     const [row] = await sql`select count(*)::int as count from outrider.shards`;
     assert.equal(row?.count, 8);
   });
+});
+
+describe("another number of shards beside a transaction that locks", () => {
+  // What passes do in one statement: plans made once lock the other way than new ones.
+  const steps = {
+    outbox: () => sql`delete from outrider.outbox where false`,
+    shards: () => sql`select from outrider.shards for share`,
+    blocked: () => sql`delete from outrider.blocked where false`,
+  };
+  type Table = keyof typeof steps;
+  const orders: readonly (readonly [Table, Table])[] = [
+    ["outbox", "shards"],
+    ["shards", "outbox"],
+    ["outbox", "blocked"],
+    ["blocked", "outbox"],
+    ["blocked", "shards"],
+    ["shards", "blocked"],
+  ];
+
+  const hasBegun = async (): Promise<boolean> => {
+    const rows = await sql`
+      select from pg_locks
+      where mode = 'AccessExclusiveLock' and locktype = 'relation'
+        and database = (select oid from pg_database where datname = current_database())`;
+    return rows.length > 0;
+  };
+
+  for (const [first, second] of orders) {
+    test(`${first} and then ${second}: it goes on, and the change is made after it`, async () => {
+      const other = await sql.reserve();
+      try {
+        await other`begin`;
+        // It, and not the change, is the one that a deadlock would end.
+        await other`set local deadlock_timeout = '20ms'`;
+        await other`${steps[first]()}`;
+        const changing = relayout(sql, { shards: 16, lockTimeoutMs: 500 });
+        await until(hasBegun, { what: "the change", pollMs: 5 });
+        await other`${steps[second]()}`;
+        await other`commit`;
+        assert.equal((await changing).shards, 16);
+      } finally {
+        await other`rollback`;
+        other.release();
+        await relayout(sql, { shards: 8 });
+      }
+    });
+  }
 });
 
 describe("the guard for writers that lock nothing", () => {

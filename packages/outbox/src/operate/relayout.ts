@@ -5,8 +5,9 @@
  * In the exactly-once mode to come, the shards have to be drained first.
  */
 
+import { setTimeout as delay } from "node:timers/promises";
 import { fault } from "@outrider/event";
-import type { Sql } from "@outrider/postgres";
+import type { Sql, TransactionSql } from "@outrider/postgres";
 import { shardsChannel } from "../relay/lease.ts";
 
 /** A byte of the hash says the shard. */
@@ -23,8 +24,13 @@ export type RelayoutOptions = Readonly<{
 
 export type Layout = Readonly<{ layout: number; shards: number }>;
 
-/** No lock in time, and a deadlock with a pass's read, which locks the other way. */
-const busyStates: readonly unknown[] = ["55P03", "40P01"];
+/** Between two looks whether the statements under way have ended. */
+const pauseMs = 10;
+
+const lockNotAvailable = "55P03";
+
+/** No lock in time, and a deadlock among writers that this one has waited behind. */
+const busyStates: readonly unknown[] = [lockNotAvailable, "40P01"];
 
 /**
  * Returns what is in force then; nothing is done when it is already. Throws `invalid` for a number
@@ -41,7 +47,7 @@ export const relayout = async (sql: Sql, options: RelayoutOptions): Promise<Layo
     try {
       return await change(sql, { shards, lockTimeoutMs });
     } catch (error) {
-      if (!busyStates.includes((error as { code?: unknown }).code)) throw error;
+      if (!busyStates.includes(codeOf(error))) throw error;
       sessions = await findWriters(sql);
       onBusy?.(sessions);
     }
@@ -55,10 +61,7 @@ const change = (
   { shards, lockTimeoutMs }: Readonly<{ shards: number; lockTimeoutMs: number }>,
 ): Promise<Layout> =>
   sql.begin(async (tx) => {
-    await tx.unsafe(`set local lock_timeout = ${lockTimeoutMs}`);
-    // In the order in which passes that write take them.
-    await tx`lock table outrider.shards, outrider.outbox, outrider.blocked
-      in access exclusive mode`;
+    await lockAll(tx, lockTimeoutMs);
     const [now] = await tx<{ layout: number; shards: number; epoch: string }[]>`
       select max(layout) as layout, count(*)::int as shards, max(epoch) as epoch
       from outrider.shards`;
@@ -80,6 +83,32 @@ const change = (
     await tx`select pg_notify(${shardsChannel}, '')`;
     return { layout: now.layout + 1, shards };
   }) as Promise<Layout>;
+
+/**
+ * Passes lock these tables in several orders: a statement that is planned anew in another one than
+ * a plan that is kept. So nothing is waited for while something is held, and no order makes a
+ * deadlock: only the first lock is waited for, and the rest is taken at once or given up again,
+ * until what is under way has ended. What of the shards is locked is their rows: their table is
+ * held by every pass that waits for the outbox, and those go on when this is over.
+ */
+const lockAll = async (tx: TransactionSql, lockTimeoutMs: number): Promise<void> => {
+  await tx.unsafe(`set local lock_timeout = ${lockTimeoutMs}`);
+  await tx`lock table outrider.outbox in access exclusive mode`;
+  for (let waitedMs = 0; ; waitedMs += pauseMs) {
+    try {
+      await tx.savepoint(async (inner) => {
+        await inner`lock table outrider.blocked in access exclusive mode nowait`;
+        await inner`select from outrider.shards for update nowait`;
+      });
+      return;
+    } catch (error) {
+      if (codeOf(error) !== lockNotAvailable || waitedMs >= lockTimeoutMs) throw error;
+      await delay(pauseMs);
+    }
+  }
+};
+
+const codeOf = (error: unknown): unknown => (error as { code?: unknown }).code;
 
 /** Sessions with an open transaction that has written to the outbox. */
 const findWriters = async (sql: Sql): Promise<string[]> => {
