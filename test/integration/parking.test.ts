@@ -117,6 +117,9 @@ describe("an event that fails", () => {
       select extract(epoch from due_at - clock_timestamp())::int as seconds
       from outrider.parked_heads`;
     expect(row?.seconds).toBeGreaterThan(3500);
+    await sql`update outrider.parked_heads set created_at = created_at - interval '1 hour'`;
+    const [parked] = await readParked(sql, [name]);
+    expect(parked?.oldestAgeMs).toBeWithin(3_600_000, 3_660_000);
   });
 });
 
@@ -129,7 +132,9 @@ describe("an event that is given up", () => {
     await delay(50);
     expect(await effects()).toBe("b1 b2");
     expect(await states()).toEqual({ handled: 2, parked: 2, dead: 1 });
-    expect(await readParked(sql, [name])).toEqual([{ handler: name, keys: 1, held: 1, events: 3 }]);
+    expect(await readParked(sql, [name])).toEqual([
+      { handler: name, keys: 1, held: 1, events: 3, oldestAgeMs: 0 },
+    ]);
     const [letter] = await sql`select * from outrider.dead_letters`;
     expect(letter).toMatchObject({
       ...{ origin: "handler", handler: name, state: "open", topic, partition: 0, offset: "0" },

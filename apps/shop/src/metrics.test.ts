@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import type { GroupState } from "@outrider/inbox";
 import type { Sql } from "@outrider/postgres";
 import { Registry } from "prom-client";
-import { createInboxMetrics, registerBreakers, registerParked } from "./metrics.ts";
+import { createInboxMetrics, registerBreakers, registerTables } from "./metrics.ts";
 
 const failure = { handler: "h", topic: "t", partition: 0, offset: 1, attempt: 3, error: "no" };
 
@@ -58,21 +58,79 @@ test("each group's state is told as it is when it is asked for", async () => {
   expect(second).toContain('inbox_failing_events{group="shop"} 0');
 });
 
-test("what is parked is told as it is when it is asked for", async () => {
+/** A database that answers both looks with a row of everything, and can be away. */
+const setUpTables = (keepMs: number) => {
   const registry = new Registry();
-  const rows = [{ handler: "shop.a", keys: 2, events: 9, held: 1 }];
-  let isAway = false;
+  const parked = { handler: "shop.a", keys: 2, events: 9, held: 1, oldestAgeMs: 2500 };
+  const row = { ...parked, rows: 40, bytes: 8192, inserted: 50 };
+  const state = { isAway: false, looks: 0, nowMs: 0 };
   const sql = (async () => {
-    if (isAway) throw new Error("away");
-    return rows;
+    state.looks += 1;
+    if (state.isAway) throw new Error("away");
+    return [{ ...row }];
   }) as unknown as Sql;
-  registerParked(registry, sql, ["shop.a"]);
-  const text = await registry.metrics();
-  for (const line of ["inbox_parked_keys", "inbox_parked_events", "inbox_held_keys"].entries()) {
-    expect(text).toContain(`${line[1]}{handler="shop.a"} ${[2, 9, 1][line[0]]}`);
+  const look = { keepMs, monotonicMs: () => state.nowMs };
+  registerTables(registry, { sql, handlers: ["shop.a"], look });
+  const lines = async () => (await registry.metrics()).split("\n");
+  return { lines, row, state };
+};
+
+test("what is parked and how large the inbox is: nothing while Postgres is away", async () => {
+  const { lines, state } = setUpTables(0);
+  expect(await lines()).toEqual(
+    expect.arrayContaining([
+      'inbox_parked_keys{handler="shop.a"} 2',
+      'inbox_parked_events{handler="shop.a"} 9',
+      'inbox_held_keys{handler="shop.a"} 1',
+      'inbox_oldest_parked_age_seconds{handler="shop.a"} 2.5',
+      "inbox_rows 40",
+      "inbox_size_bytes 8192",
+      "inbox_rows_inserted_total 0",
+    ]),
+  );
+  state.isAway = true;
+  const away = await lines();
+  expect(away).not.toContain('inbox_parked_keys{handler="shop.a"} 2');
+  expect(away).toContain("inbox_rows Nan");
+});
+
+test("the tables are looked at once in a while, however often somebody asks", async () => {
+  const { lines, row, state } = setUpTables(10_000);
+  for (let n = 0; n < 5; n += 1) await lines();
+  expect(state.looks).toBe(2);
+  row.rows = 41;
+  state.nowMs = 9_999;
+  expect(await lines()).toContain("inbox_rows 40");
+  state.nowMs = 10_000;
+  expect(await lines()).toContain("inbox_rows 41");
+  expect(state.looks).toBe(4);
+});
+
+test("rows are counted from the first look, across an absence and new statistics", async () => {
+  const { lines, row, state } = setUpTables(0);
+  const counts = [];
+  for (const [inserted, isAway] of [
+    [50, true],
+    [50, false],
+    [80, false],
+    [90, true],
+    [95, false],
+    [5, false],
+  ] as const) {
+    Object.assign(row, { inserted });
+    state.isAway = isAway;
+    const found = (await lines()).find((line) => line.startsWith("inbox_rows_inserted_total"));
+    counts.push(Number(found?.split(" ")[1]));
   }
-  isAway = true;
-  expect(await registry.metrics()).not.toContain('inbox_parked_keys{handler="shop.a"}');
+  expect(counts).toEqual([0, 0, 30, 30, 45, 50]);
+});
+
+test("what could not be looked up is looked up again at once", async () => {
+  const { lines, state } = setUpTables(10_000);
+  state.isAway = true;
+  await lines();
+  state.isAway = false;
+  expect(await lines()).toContain("inbox_rows 40");
 });
 
 test("handlers that are held back are named, and no others", async () => {

@@ -1,9 +1,10 @@
 /** The worker's own metrics, in Prometheus' names and base units. */
 
-import { readParked } from "@outrider/inbox";
-import type { GroupState, Inbox, InboxDeps, ParkedStatus } from "@outrider/inbox";
+import { readInboxSize, readParked } from "@outrider/inbox";
+import type { GroupState, Inbox, InboxDeps, InboxSize, ParkedStatus } from "@outrider/inbox";
 import type { Sql } from "@outrider/postgres";
 import { shareLook } from "@outrider/runtime";
+import type { LookSettings } from "@outrider/runtime";
 import { Counter, Gauge, Histogram } from "prom-client";
 import type { Registry } from "prom-client";
 
@@ -97,15 +98,28 @@ export const registerBreakers = (registry: Registry, inbox: Pick<Inbox, "openBre
   });
 };
 
-/** The same for all workers of a database; absent while Postgres is away. */
-export const registerParked = (registry: Registry, sql: Sql, handlers: readonly string[]): void => {
+/** What a worker asks Postgres for its metrics, no more often than `look` says. */
+export type TablesDeps = Readonly<{ sql: Sql; handlers: readonly string[]; look?: LookSettings }>;
+
+/** The same for all workers of a database; absent, or no number, while Postgres is away. */
+export const registerTables = (registry: Registry, deps: TablesDeps): void => {
+  registerParked(registry, deps);
+  registerInboxSize(registry, deps);
+};
+
+const registerParked = (registry: Registry, { sql, handlers, look }: TablesDeps): void => {
   const gauges: readonly (readonly [string, string, (one: ParkedStatus) => number])[] = [
     ["inbox_parked_keys", "Keys with an event that failed.", (one) => one.keys],
     ["inbox_parked_events", "Events that failed or wait behind one.", (one) => one.events],
     ["inbox_held_keys", "Keys that a dead letter holds.", (one) => one.held],
+    [
+      "inbox_oldest_parked_age_seconds",
+      "Time since the first of the keys was parked that no dead letter holds.",
+      (one) => one.oldestAgeMs / 1000,
+    ],
   ];
-  const look = shareLook(() => readParked(sql, handlers).catch(() => []));
-  for (const [name, help, read] of gauges) {
+  const read = shareLook(() => readParked(sql, handlers), look);
+  for (const [name, help, valueOf] of gauges) {
     new Gauge({
       name,
       help,
@@ -113,8 +127,42 @@ export const registerParked = (registry: Registry, sql: Sql, handlers: readonly 
       registers: [registry],
       async collect() {
         this.reset();
-        for (const one of await look()) this.set({ handler: one.handler }, read(one));
+        const found = await read().catch(() => []);
+        for (const one of found) this.set({ handler: one.handler }, valueOf(one));
       },
     });
   }
+};
+
+const registerInboxSize = (registry: Registry, { sql, look }: TablesDeps): void => {
+  const gauges: readonly (readonly [string, string, (size: InboxSize) => number])[] = [
+    ["inbox_rows", "Rows of the inbox, as Postgres estimates them.", (size) => size.rows],
+    ["inbox_size_bytes", "The inbox on disk, with its indexes.", (size) => size.bytes],
+  ];
+  const read = shareLook(() => readInboxSize(sql), look);
+  for (const [name, help, valueOf] of gauges) {
+    new Gauge({
+      name,
+      help,
+      registers: [registry],
+      async collect() {
+        const size = await read().catch(() => undefined);
+        this.set(size ? valueOf(size) : Number.NaN);
+      },
+    });
+  }
+  let last: number | undefined;
+  new Counter({
+    name: "inbox_rows_inserted_total",
+    help: "Rows that all workers have written to the inbox since this one first looked.",
+    registers: [registry],
+    async collect() {
+      const size = await read().catch(() => undefined);
+      if (!size) return;
+      const { inserted } = size;
+      // Less than before: the statistics of Postgres have begun anew.
+      if (last !== undefined) this.inc(inserted < last ? inserted : inserted - last);
+      last = inserted;
+    },
+  });
 };

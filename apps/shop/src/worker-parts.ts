@@ -31,6 +31,8 @@ export const workerSchema = v.strictObject({
   redisUrl: v.optional(setting.redisUrl),
   /** How long closed dead letters are kept. */
   lettersKeepMs: v.optional(setting.integer(3_600_000, Number.MAX_SAFE_INTEGER), 30 * dayMs),
+  /** How long what the metrics say about tables is told again before it is looked up anew. */
+  metricsLookMs: v.optional(setting.integer(0, 3_600_000), 10_000),
   logLevel: setting.logLevel,
   deployment: setting.deployment,
 });

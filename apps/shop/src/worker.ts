@@ -11,7 +11,7 @@ import { startLetterCleaning } from "@outrider/redrive";
 import { createLogger, createRegistry, describeSettings, runProcess } from "@outrider/runtime";
 import { serveOnNode, settingsOrExit, watchLoop } from "@outrider/runtime";
 import { checkConsumers, checkPartitions, checkTimers } from "./checks.ts";
-import { createInboxMetrics, registerBreakers, registerParked } from "./metrics.ts";
+import { createInboxMetrics, registerBreakers, registerTables } from "./metrics.ts";
 import { catalogue } from "./topics.ts";
 import { connectHandlers, createHandlers, group, workerSchema } from "./worker-parts.ts";
 
@@ -31,12 +31,9 @@ await runProcess({ name, log }, async (onStop) => {
   const registry = createRegistry({ service: name, deployment: settings.deployment });
   const outbox = createOutbox(catalogue);
   const handlers = createHandlers(settings.receiptsUrl);
-  registerParked(
-    registry,
-    sql,
-    handlers.map((handler) => handler.name),
-  );
-  const loop = watchLoop({ name, parts: handlers.map((handler) => handler.name) });
+  const names = handlers.map((handler) => handler.name);
+  registerTables(registry, { sql, handlers: names, look: { keepMs: settings.metricsLookMs } });
+  const loop = watchLoop({ name, parts: names });
   onStop("loop watch", () => loop.stop());
   const inbox = startInbox(
     handlers,

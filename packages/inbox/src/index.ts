@@ -13,3 +13,5 @@ export { leaveOut, runAgain } from "./operate/dead-letters.ts";
 export { removeOldInbox } from "./operate/remove-old.ts";
 export { readParked } from "./operate/parked.ts";
 export type { ParkedStatus } from "./operate/parked.ts";
+export { readInboxSize } from "./operate/size.ts";
+export type { InboxSize } from "./operate/size.ts";

@@ -12,14 +12,30 @@ export const createRegistry = ({ service, deployment }: RegistryLabels): Registr
   return registry;
 };
 
-/** A scrape asks all gauges at the same time: one look serves them all, for as long as it takes. */
-export const shareLook = <T>(look: () => Promise<T>): (() => Promise<T>) => {
-  let looking: Promise<T> | undefined;
+export type LookSettings = Readonly<{
+  /** For how long what was found is told again. */
+  keepMs?: number;
+  monotonicMs?(): number;
+}>;
+
+/**
+ * A scrape asks all gauges at the same time: one look serves them all, for as long as it takes, and
+ * whoever asks within `keepMs` after it. A look that has failed is not kept.
+ */
+export const shareLook = <T>(
+  look: () => Promise<T>,
+  { keepMs = 0, monotonicMs = () => performance.now() }: LookSettings = {},
+): (() => Promise<T>) => {
+  let last: { found: Promise<T>; untilMs: number } | undefined;
   return () => {
-    looking ??= look().finally(() => {
-      looking = undefined;
-    });
-    return looking;
+    if (last && monotonicMs() < last.untilMs) return last.found;
+    const own = { found: look(), untilMs: Number.POSITIVE_INFINITY };
+    last = own;
+    own.found.then(
+      () => (own.untilMs = monotonicMs() + keepMs),
+      () => (own.untilMs = Number.NEGATIVE_INFINITY),
+    );
+    return own.found;
   };
 };
 

@@ -13,6 +13,8 @@ export type ParkedStatus = Readonly<{
   events: number;
   /** Of those keys: held by an event that was given up. */
   held: number;
+  /** Since the first of the others was parked; 0 without any. */
+  oldestAgeMs: number;
 }>;
 
 export const readParked = async (
@@ -20,12 +22,15 @@ export const readParked = async (
   handlers: readonly string[],
 ): Promise<ParkedStatus[]> => [
   ...(await sql<ParkedStatus[]>`
-    select asked.handler, head.keys, head.held, queue.events
+    select asked.handler, head.keys, head.held, queue.events,
+      coalesce(greatest(0, extract(epoch from clock_timestamp() - head.oldest_at) * 1000), 0)
+        ::float8 as "oldestAgeMs"
     from unnest(${handlers}::text[]) as asked (handler)
     cross join lateral (
-      select count(*)::int as keys, count(*) filter (where due_at = 'infinity')::int as held
+      select count(*)::int as keys, count(*) filter (where due_at = 'infinity')::int as held,
+        min(created_at) filter (where due_at <> 'infinity') as oldest_at
       from (
-        select due_at from outrider.parked_heads h where h.handler = asked.handler
+        select due_at, created_at from outrider.parked_heads h where h.handler = asked.handler
         limit ${countMax}
       ) as counted
     ) as head
