@@ -6,7 +6,7 @@
 import type { KafkaRecord, Log, Subscribe, SubscriberEvents } from "@outrider/event";
 import { decodeRecord, defineCatalogue, defineTopic } from "@outrider/event";
 import { defineBatchHandler, defineHandler, startInbox } from "@outrider/inbox";
-import type { Handler, Isolation } from "@outrider/inbox";
+import type { Handler, Isolation, Transact } from "@outrider/inbox";
 import { createOutbox, writeRecord } from "@outrider/outbox";
 import { connectDatabase, rawSql } from "@outrider/postgres";
 import type { Sql, TransactionSql } from "@outrider/postgres";
@@ -23,6 +23,8 @@ export type Consume = Readonly<{
   log: Log;
   /** So many events are done, in one transaction where there is one. */
   onDone(events: number): void;
+  /** Puts something around the transactions of ours. */
+  around?(transact: Transact): Transact;
 }>;
 
 type Stop = () => Promise<void>;
@@ -148,7 +150,7 @@ const isolation: Isolation = { run: async () => ({ kind: "unrun" }), stop: async
 
 /** As a worker is wired. */
 export const handleAll = (
-  { name, topic, url, sql, subscribe, log, onDone }: Consume,
+  { name, topic, url, sql, subscribe, log, onDone, around = (transact) => transact }: Consume,
   create: (name: string, counted: Counting) => Handler,
 ): Stop => {
   const counted = defineCounted(topic);
@@ -159,7 +161,7 @@ export const handleAll = (
     [create(name, counted)],
     {
       ...{ sql, subscribe, log, random: Math.random, writeRecord, isolation },
-      transact: (work) => outbox.transact(db, work),
+      transact: around((work) => outbox.transact(db, work)),
       onHandled: (_handler, events) => onDone(events),
     },
     { group: name },

@@ -12,6 +12,7 @@ import { migrateAll } from "@outrider/postgres/migrate";
 import { testEnvironment } from "../support/environment.ts";
 import { benchConsume } from "./bench-consume.ts";
 import { benchHorizon } from "./bench-horizon.ts";
+import { benchKeys } from "./bench-keys.ts";
 import { benchLatency } from "./bench-latency.ts";
 import { benchLetters } from "./bench-letters.ts";
 import { benchMemory } from "./bench-memory.ts";
@@ -20,17 +21,20 @@ import type { BenchContext } from "./sample.ts";
 import { benchWrite } from "./bench-write.ts";
 import { writeLatencySection, writeRelaySection, writeWriteSection } from "./page.ts";
 import { writeConsumeSection } from "./page-consume.ts";
+import { writeKeysSection } from "./page-keys.ts";
 import { writeHorizonSection, writeLettersSection, writeMemorySection } from "./page-more.ts";
 import { startBenchStage } from "./stage.ts";
 
-const usage = `Usage: bun run bench relay|latency|write|consume|letters|horizon|memory [options]
+const usage = `Usage: bun run bench relay|latency|write|consume|keys|letters|horizon|memory [options]
 
-  --rounds N      relay, latency, write, consume: how often everything is measured, in turn (3)
+  --rounds N      relay, latency, write, consume, keys: how often everything is measured, in
+                  turn (3)
   --events N      relay, memory, consume: size of the backlog (1000000; memory 10000000,
                   consume 200000); letters: how many (100000)
-  --seconds N     latency, write, memory: length of each measurement (10; memory 60)
+  --seconds N     latency, write, keys, memory, letters: length of each measurement (10; keys 30,
+                  memory 60)
   --minutes N     horizon: how long a snapshot is held (10)
-  --rates N,...   latency: events a second (100,500,1000,5000)
+  --rates N,...   latency, keys: events a second (100,500,1000,5000; keys 300)
   --clients N,... write: transactions at a time (1,8,16)
   --no-peer       relay: leaves out the peer, whose packages are installed for the run
   --dry-run       leaves docs/performance.md alone
@@ -43,7 +47,7 @@ const options = {
   events: { type: "string" },
   seconds: { type: "string" },
   minutes: { type: "string", default: "10" },
-  rates: { type: "string", default: "100,500,1000,5000" },
+  rates: { type: "string" },
   clients: { type: "string", default: "1,8,16" },
   "no-peer": { type: "boolean", default: false },
   "dry-run": { type: "boolean", default: false },
@@ -70,18 +74,20 @@ if (values.help) {
   process.exit(0);
 }
 const [name = ""] = positionals;
-const isMemory = name === "memory";
 const backlogs: Readonly<Partial<Record<string, number>>> = {
   memory: 10_000_000,
   consume: 200_000,
   letters: 100_000,
 };
 const events = Number(values.events ?? backlogs[name] ?? 1_000_000);
-const seconds = Number(values.seconds ?? (isMemory ? 60 : 10));
+const lengths: Readonly<Partial<Record<string, number>>> = { memory: 60, keys: 30 };
+const seconds = Number(values.seconds ?? lengths[name] ?? 10);
 const [rounds, minutes] = [values.rounds, values.minutes].map(Number) as [number, number];
-const [rates, clients] = [values.rates, values.clients].map((text) =>
-  text.split(",").map(Number),
-) as [number[], number[]];
+const rateTexts = values.rates ?? (name === "keys" ? "300" : "100,500,1000,5000");
+const [rates, clients] = [rateTexts, values.clients].map((text) => text.split(",").map(Number)) as [
+  number[],
+  number[],
+];
 const isPage = !values["dry-run"];
 
 const benches = {
@@ -104,6 +110,11 @@ const benches = {
   consume: async (context: BenchContext) => {
     const result = await benchConsume(context, { events, keys: Math.min(10_000, events) });
     if (isPage) writeConsumeSection(result);
+    return result;
+  },
+  keys: async (context: BenchContext) => {
+    const result = await benchKeys(context, { rate: rates[0] ?? 0, keys: 1000, seconds });
+    if (isPage) writeKeysSection(result);
     return result;
   },
   horizon: async (context: BenchContext) => {

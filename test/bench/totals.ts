@@ -90,6 +90,18 @@ export const addOneRaw = async (tx: TransactionSql, { key, n }: Data): Promise<v
       misplaced = t.misplaced + (excluded.first <> t.last + 1)::int`;
 };
 
+/** As `checkTotals`, of all keys but some, and without the inbox. */
+export const checkKeys = async (
+  sql: Sql,
+  { events, except }: Readonly<{ events: number; except: readonly string[] }>,
+): Promise<void> => {
+  const [found] = await sql<{ events: number; misplaced: number }[]>`
+    select coalesce(sum(events), 0)::int as events, coalesce(sum(misplaced), 0)::int as misplaced
+    from public.bench_totals where key <> all(${[...except]}::text[])`;
+  if (found?.events === events && found.misplaced === 0) return;
+  throw new Error(`Not once and in order: ${JSON.stringify(found)} of ${events} events`);
+};
+
 /** Throws when the effect is not that of `events` events, each handled once and in order. */
 export const checkTotals = async (sql: Sql, events: number, handler?: string): Promise<void> => {
   const [totals] = await sql`

@@ -1,0 +1,100 @@
+/** `bench keys`: what a key that is slow, fails or is poisoned costs the others. */
+
+import { randomUUID } from "node:crypto";
+import { applyTopics } from "@outrider/broker";
+import { defineTopic } from "@outrider/event";
+import { connect } from "@outrider/postgres";
+import { keyWays, partitions } from "./key-trouble.ts";
+import { runChild } from "./sample.ts";
+import type { BenchContext } from "./sample.ts";
+import { spreadOf } from "./statistics.ts";
+import type { Spread } from "./statistics.ts";
+import { prepareTotals } from "./totals.ts";
+
+/** Milliseconds. */
+type Latency = Readonly<{ events: number; p50: number; p99: number }>;
+
+/** Of the keys without trouble: those in the partition of the troubled ones, and the rest. */
+const places = ["beside", "elsewhere", "all"] as const;
+export type Place = (typeof places)[number];
+
+export type KeySample = Readonly<Record<Place, Latency> & { lost: number }>;
+
+export type KeyFigures = Readonly<{
+  p50: Spread;
+  p99: Spread;
+  /** To those of `calm`, within a round. */
+  p50Ratio: Spread;
+  p99Ratio: Spread;
+}>;
+
+export type KeysBench = Readonly<{
+  rate: number;
+  keys: number;
+  seconds: number;
+  rounds: number;
+  partitions: number;
+  ways: Readonly<Record<string, Readonly<Record<Place, KeyFigures>>>>;
+  lost: number;
+}>;
+
+export const benchKeys = async (
+  context: BenchContext,
+  load: Readonly<{ rate: number; keys: number; seconds: number }>,
+): Promise<KeysBench> => {
+  const { stage, url, rounds, say } = context;
+  const sql = connect({ url, name: "bench", poolMax: 2 });
+  const samples: Record<string, KeySample[]> = {};
+  const measure = async (way: string): Promise<KeySample> => {
+    const topic = `bench-${randomUUID()}`;
+    const topics = [defineTopic({ name: topic, partitions })];
+    await applyTopics(stage, { topics, profile: "dev" });
+    await prepareTotals(sql);
+    await sql`truncate outrider.parked, outrider.parked_heads, outrider.dead_letters`;
+    const args = [way, topic, load.rate, load.keys, load.seconds];
+    return runChild<KeySample>(context, { file: "keys.node-child.ts", args });
+  };
+  try {
+    for (let round = 1; round <= rounds; round += 1) {
+      say(`round ${round} of ${rounds}`);
+      for (const way of Object.keys(keyWays)) {
+        const sample = await measure(way);
+        (samples[way] ??= []).push(sample);
+        for (const place of ["beside", "elsewhere"] as const) {
+          const { p50, p99 } = sample[place];
+          say(`  ${way}, ${place}: p50 ${p50.toFixed(1)} ms, p99 ${p99.toFixed(1)} ms`);
+        }
+      }
+    }
+    await sql`drop table public.bench_totals`;
+    await sql`truncate outrider.inbox`;
+  } finally {
+    await sql.end();
+  }
+  const lost = Object.values(samples).flat();
+  return {
+    ...{ ...load, rounds, partitions, ways: figuresOf(samples) },
+    lost: lost.reduce((sum, one) => sum + one.lost, 0),
+  };
+};
+
+const figuresOf = (samples: Readonly<Record<string, readonly KeySample[]>>): KeysBench["ways"] => {
+  const calm = samples.calm ?? [];
+  const figures = (all: readonly KeySample[], place: Place): KeyFigures => {
+    const spread = (of: "p50" | "p99") => spreadOf(all.map((one) => one[place][of]));
+    const ratio = (of: "p50" | "p99") =>
+      spreadOf(all.map((one, round) => one[place][of] / (calm[round]?.[place][of] ?? NaN)));
+    return {
+      p50: spread("p50"),
+      p99: spread("p99"),
+      p50Ratio: ratio("p50"),
+      p99Ratio: ratio("p99"),
+    };
+  };
+  return Object.fromEntries(
+    Object.entries(samples).map(([way, all]) => [
+      way,
+      Object.fromEntries(places.map((place) => [place, figures(all, place)])),
+    ]),
+  ) as KeysBench["ways"];
+};
