@@ -133,9 +133,10 @@ const setUp = ({ deliveries, run, deps = {}, parkedKeys, ...limits }: SetUp) => 
   const done = Promise.withResolvers<void>();
   const lane = startLane(
     {
-      take: async (max) => {
+      take: async (max, after = 0) => {
         taken.push(max);
-        const next = deliveries.slice(progress.resolved, progress.resolved + max);
+        const from = progress.resolved + after;
+        const next = deliveries.slice(from, from + max);
         if (next.length > 0 && !draining.signal.aborted) return next;
         done.resolve();
         return [];
@@ -184,7 +185,7 @@ describe("a lane", () => {
   test("runs keys side by side where its handler wants that, each in order", async () => {
     const [gate, begun] = [Promise.withResolvers<void>(), [] as number[]];
     const keys = ["a", "b", "a", "b", "c", "a"];
-    const { done, taken, progress } = setUp({
+    const { lane, taken, progress } = setUp({
       deliveries: keys.map((key, n) => deliveryOf(n, undefined, key)),
       ...{ batchSizeMax: 1, concurrency: 3 },
       run: async ([n = -1]) => {
@@ -193,9 +194,9 @@ describe("a lane", () => {
       },
     });
     await Bun.sleep(5);
-    expect(begun).toEqual([0, 1]);
+    expect([begun.toSorted(), progress.resolved]).toEqual([[0, 1, 3, 4], 0]);
     gate.resolve();
-    await done;
+    await lane.ended;
     expect(begun.filter((n) => keys[n] === "a")).toEqual([0, 2, 5]);
     expect([begun.length, progress.resolved, taken[0]]).toEqual([6, 6, 3]);
   });

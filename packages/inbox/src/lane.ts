@@ -11,14 +11,18 @@ import type { Backoff, Log } from "@outrider/event";
 import type { Breakers } from "./breaker.ts";
 import type { Delivery } from "./delivery.ts";
 import type { Handler } from "./handler.ts";
+import { createRows } from "./rows.ts";
 import { queueKeyName } from "./run-batch.ts";
 import { createSingles } from "./singles.ts";
 import type { BatchResult, Run } from "./run-batch.ts";
 
 export type LaneSource = Readonly<{
-  /** At least one, at most `max`; none at all when the lane is to end. */
-  take(max: number): Promise<readonly Delivery[]>;
-  /** The first `count` of what was taken have an outcome. */
+  /**
+   * At least one, at most `max`, leaving out the first `after` of those without an outcome; none at
+   * all when the lane is to end.
+   */
+  take(max: number, after?: number): Promise<readonly Delivery[]>;
+  /** The first `count` of those without an outcome have one. */
   resolve(count: number): void;
 }>;
 
@@ -80,35 +84,29 @@ export const startLane = (source: LaneSource, handler: Handler, deps: LaneDeps):
   const runs = createRuns(handler, deps);
   const singles = createSingles(handler, deps, runs.unit);
   const { handle, sizeMax } = createBatches(handler, { ...deps, runs, singles });
-
-  /** Side by side, where the handler wants that: the events of a key stay in one row. */
-  const spread = async (deliveries: readonly Delivery[]): Promise<boolean> => {
-    const rows = rowsOf(deliveries, handler);
-    const outcomes = await Promise.all(
-      rows.map(async (row) => {
-        for (let from = 0; from < row.length;) {
-          const batch = row.slice(from, from + sizeMax());
-          if (!(await handle(batch))) return false;
-          from += batch.length;
-        }
-        return true;
-      }),
-    );
-    return outcomes.every(Boolean);
-  };
+  const { resolve } = source;
 
   /** How many of what was taken have an outcome; none when the lane has to end. */
   const pass = async (taken: readonly Delivery[]): Promise<number> => {
     const first = taken.findIndex((delivery) => delivery.isFor(handler));
     if (first === -1) return taken.length;
-    const isOpen = breakers.isOpen(handler.name);
     // One is tried while others wait, here or parked.
-    const chosen = isOpen && deps.isAlone ? taken.slice(0, first + 1) : taken;
+    const isOneOnly = breakers.isOpen(handler.name) && deps.isAlone;
+    const chosen = isOneOnly ? taken.slice(0, first + 1) : taken;
     const wanted = chosen.filter((delivery) => delivery.isFor(handler));
-    const isStored = isOpen && !deps.isAlone && (await setAside(wanted));
-    const isDone = isStored || (await (isOpen ? singles.run(wanted) : spread(wanted)));
-    return isDone ? chosen.length : 0;
+    return (await run(wanted)) ? chosen.length : 0;
   };
+
+  /** False when the lane has to end before all have an outcome. */
+  const run = async (wanted: readonly Delivery[]): Promise<boolean> => {
+    if (!breakers.isOpen(handler.name)) return handle(wanted);
+    return (!deps.isAlone && (await setAside(wanted))) || singles.run(wanted);
+  };
+
+  const rows =
+    handler.concurrency > 1
+      ? createRows(handler, { run, sizeMax, resolve, draining: deps.draining })
+      : undefined;
 
   /** False when it could not be stored. */
   const setAside = async (deliveries: readonly Delivery[]): Promise<boolean> => {
@@ -123,11 +121,17 @@ export const startLane = (source: LaneSource, handler: Handler, deps: LaneDeps):
   const live = async (): Promise<void> => {
     if (!(await parkUnsure(source, handler, deps))) return;
     for (;;) {
-      const taken = await source.take(sizeMax() * handler.concurrency);
-      if (taken.length === 0) return;
+      const taken = await source.take(sizeMax() * handler.concurrency, rows?.unresolved());
+      if (taken.length === 0) return void (await rows?.idle());
+      // While it is held back, what comes next waits for what has begun.
+      if (rows && breakers.isOpen(handler.name) && !(await rows.idle())) return;
+      if (rows && !breakers.isOpen(handler.name)) {
+        rows.add(taken);
+        continue;
+      }
       const done = await pass(taken);
       if (done === 0) return;
-      source.resolve(done);
+      resolve(done);
     }
   };
 
@@ -187,20 +191,6 @@ const createBatches = (handler: Handler, { log, runs, singles }: Parts) => {
   };
 
   return { handle, sizeMax: () => sizeMax };
-};
-
-/** As many as may run side by side; in each the order of the log. */
-const rowsOf = (deliveries: readonly Delivery[], handler: Handler): Delivery[][] => {
-  if (handler.concurrency === 1) return [[...deliveries]];
-  const rows: Delivery[][] = Array.from({ length: handler.concurrency }, () => []);
-  const places = new Map<string, number>();
-  for (const delivery of deliveries) {
-    const key = queueKeyName(handler, delivery);
-    const place = places.get(key) ?? places.size % rows.length;
-    places.set(key, place);
-    rows[place]?.push(delivery);
-  }
-  return rows;
 };
 
 /** The transactions of a lane, timed and told of. */

@@ -21,7 +21,7 @@ const counted = defineEvent({
   key: () => "k",
 });
 
-const recordAt = (offset: number): KafkaRecord => {
+const recordAt = (offset: number, key?: string): KafkaRecord => {
   const id = `0192f0c1-7a3e-7b54-9c55-${String(offset).padStart(12, "0")}`;
   const headers = { ce_id: id, ce_type: "test.counted", ce_source: "test" };
   return {
@@ -29,7 +29,7 @@ const recordAt = (offset: number): KafkaRecord => {
     partition: 2,
     offset,
     timestampMs: 0,
-    key: null,
+    key: key === undefined ? null : Buffer.from(key),
     value: Buffer.from(JSON.stringify({ n: offset })),
     headers: Object.entries(headers).map(([name, text]) => ({ [name]: Buffer.from(text) })),
   };
@@ -100,16 +100,15 @@ const settled = async (condition: () => boolean): Promise<void> => {
   while (!condition()) await Bun.sleep(0);
 };
 
-const setUp = (handlers: readonly Handler[], start = 10, more: Partial<typeof work> = {}) => {
+const setUp = (handlers: readonly Handler[], start = 10, more: Partial<PartitionDeps> = {}) => {
   let resolutions = 0;
   const partition = createPartition({ topic: "counted", partition: 2, offset: start }, handlers, {
-    work: { ...work, ...more },
-    breakers,
-    isAlone: true,
+    ...{ work, breakers, isAlone: true },
     log,
     retry: { baseMs: 1, capMs: 1 },
     random: () => 0,
     onResolved: () => (resolutions += 1),
+    ...more,
   });
   return { partition, offset: () => partition.position().offset, resolutions: () => resolutions };
 };
@@ -178,12 +177,73 @@ describe("a partition", () => {
       },
     });
     const putAway = () => Promise.reject(new Error("Postgres is away"));
-    const { partition, offset } = setUp([failing], 10, { putAway });
+    const { partition, offset } = setUp([failing], 10, { work: { ...work, putAway } });
     partition.admit([recordAt(10)]);
     await settled(() => partition.failures().length > 0);
     expect(partition.failures()[0]).toMatchObject({ handler: "test.failing", offset: 10 });
     await partition.drain(1000);
     expect([offset(), partition.unresolved()]).toEqual([10, 1]);
+  });
+});
+
+describe("a handler with several keys of a partition at the same time", () => {
+  /** The first event of the key `slow` waits for the gate. */
+  const createGated = () => {
+    const gate = Promise.withResolvers<void>();
+    const seen: number[] = [];
+    const handler = defineBatchHandler({
+      ...{ name: "test.gated", on: [counted], batchSizeMax: 2, concurrency: 3 },
+      run: async (events) => {
+        if (events.some((event) => event.data.n === 10)) await gate.promise;
+        seen.push(...events.map((event) => event.data.n));
+      },
+    });
+    return { gate, seen, handler };
+  };
+
+  test("does not keep the others waiting for one that takes long, however many come", async () => {
+    const { gate, seen, handler } = createGated();
+    const { partition, offset } = setUp([handler]);
+    partition.admit([recordAt(10, "slow"), recordAt(11, "a"), recordAt(12, "slow")]);
+    for (let n = 13; n < 100; n += 1) {
+      partition.admit([recordAt(n, "abcd"[n % 4])]);
+      await settled(() => seen.includes(n));
+    }
+    expect([offset(), partition.unresolved(), seen.includes(12)]).toEqual([10, 90, false]);
+    gate.resolve();
+    await settled(() => partition.unresolved() === 0);
+    expect(offset()).toBe(100);
+    // What was resolved while it waited for more is not counted twice.
+    partition.admit([recordAt(100, "a")]);
+    await settled(() => partition.unresolved() === 0);
+    expect(seen).toHaveLength(91);
+    await partition.drain(1000);
+  });
+
+  test("that is held back meanwhile runs nothing of what it has taken", async () => {
+    const { gate, seen, handler } = createGated();
+    const unrun: number[] = [];
+    let isOpen = false;
+    const { partition } = setUp([handler], 10, {
+      isAlone: false,
+      breakers: { ...breakers, isOpen: () => isOpen },
+      work: {
+        ...work,
+        parkUnrun: async (_handler, deliveries) => {
+          unrun.push(...deliveries.map((one) => one.record.offset));
+          return deliveries.length;
+        },
+      },
+    });
+    for (let n = 10; n < 20; n += 1) partition.admit([recordAt(n, "slow")]);
+    await Bun.sleep(5);
+    isOpen = true;
+    gate.resolve();
+    await settled(() => partition.unresolved() === 0);
+    expect([seen, unrun]).toEqual([
+      [10, 11],
+      [12, 13, 14, 15, 16, 17, 18, 19],
+    ]);
   });
 });
 

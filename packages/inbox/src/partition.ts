@@ -59,10 +59,12 @@ export const createPartition = (
   };
 
   const sourceOf = (lane: number): LaneSource => ({
-    take: async (max) => {
+    take: async (max, after = 0) => {
+      // Counted from the very first: others may be resolved while this one waits.
+      const next = (reached[lane] ?? 0) + after;
       for (;;) {
         if (draining.signal.aborted) return [];
-        const from = (reached[lane] ?? 0) - dropped;
+        const from = next - dropped;
         if (from < buffer.length) return buffer.slice(from, from + max);
         await new Promise<void>((resolve) => sleepers.add(resolve));
       }
