@@ -15,17 +15,20 @@ import { prepareTotals } from "./totals.ts";
 type Latency = Readonly<{ events: number; p50: number; p99: number }>;
 
 /** Of the keys without trouble: those in the partition of the troubled ones, and the rest. */
-const places = ["beside", "elsewhere", "all"] as const;
-export type Place = (typeof places)[number];
+const places = ["beside", "elsewhere"] as const;
+type Place = (typeof places)[number];
 
 export type KeySample = Readonly<Record<Place, Latency> & { lost: number }>;
 
-export type KeyFigures = Readonly<{
-  p50: Spread;
-  p99: Spread;
-  /** To those of `calm`, within a round. */
-  p50Ratio: Spread;
-  p99Ratio: Spread;
+type OfBoth = Readonly<{ p50: Spread; p99: Spread }>;
+
+export type WayFigures = Readonly<{
+  beside: OfBoth;
+  elsewhere: OfBoth;
+  /** Beside to elsewhere, within a run. */
+  within: OfBoth;
+  /** Elsewhere to elsewhere of the calm run, within a round. */
+  toCalm: OfBoth;
 }>;
 
 export type KeysBench = Readonly<{
@@ -34,7 +37,7 @@ export type KeysBench = Readonly<{
   seconds: number;
   rounds: number;
   partitions: number;
-  ways: Readonly<Record<string, Readonly<Record<Place, KeyFigures>>>>;
+  ways: Readonly<Record<string, WayFigures>>;
   lost: number;
 }>;
 
@@ -62,7 +65,7 @@ export const benchKeys = async (
       for (const way of turned(Object.keys(keyWays), round)) {
         const sample = await measure(way);
         (samples[way] ??= []).push(sample);
-        for (const place of ["beside", "elsewhere"] as const) {
+        for (const place of places) {
           const { p50, p99 } = sample[place];
           say(`  ${way}, ${place}: p50 ${p50.toFixed(1)} ms, p99 ${p99.toFixed(1)} ms`);
         }
@@ -88,21 +91,20 @@ const turned = <T>(all: readonly T[], by: number): T[] => [
 
 const figuresOf = (samples: Readonly<Record<string, readonly KeySample[]>>): KeysBench["ways"] => {
   const calm = samples.calm ?? [];
-  const figures = (all: readonly KeySample[], place: Place): KeyFigures => {
-    const spread = (of: "p50" | "p99") => spreadOf(all.map((one) => one[place][of]));
-    const ratio = (of: "p50" | "p99") =>
-      spreadOf(all.map((one, round) => one[place][of] / (calm[round]?.[place][of] ?? NaN)));
+  const figures = (all: readonly KeySample[]): WayFigures => {
+    const both = (of: (one: KeySample, round: number, figure: "p50" | "p99") => number) => ({
+      p50: spreadOf(all.map((one, round) => of(one, round, "p50"))),
+      p99: spreadOf(all.map((one, round) => of(one, round, "p99"))),
+    });
     return {
-      p50: spread("p50"),
-      p99: spread("p99"),
-      p50Ratio: ratio("p50"),
-      p99Ratio: ratio("p99"),
+      beside: both((one, _round, figure) => one.beside[figure]),
+      elsewhere: both((one, _round, figure) => one.elsewhere[figure]),
+      within: both(({ beside, elsewhere }, _round, figure) => beside[figure] / elsewhere[figure]),
+      toCalm: both(
+        ({ elsewhere }, round, figure) =>
+          elsewhere[figure] / (calm[round]?.elsewhere[figure] ?? Number.NaN),
+      ),
     };
   };
-  return Object.fromEntries(
-    Object.entries(samples).map(([way, all]) => [
-      way,
-      Object.fromEntries(places.map((place) => [place, figures(all, place)])),
-    ]),
-  ) as KeysBench["ways"];
+  return Object.fromEntries(Object.keys(keyWays).map((way) => [way, figures(samples[way] ?? [])]));
 };

@@ -37,7 +37,7 @@ export type KeyWay = Readonly<{
 export const keyWays: Readonly<Record<string, KeyWay>> = {
   calm: { has: [], concurrency: 1 },
   slow: { has: ["slow"], concurrency: 1 },
-  "slow, concurrency 8": { has: ["slow"], concurrency: 8 },
+  "slow, 8 at once": { has: ["slow"], concurrency: 8 },
   failing: { has: ["failing", "poisoned"], concurrency: 1 },
 };
 

@@ -123,7 +123,6 @@ const describe = (some: readonly Written[]) => {
 const counted = others.filter((one) => one.dueMs >= startedMs + warmUpMs);
 console.log(
   JSON.stringify({
-    all: describe(counted),
     beside: describe(counted.filter((one) => isBeside(one.key))),
     elsewhere: describe(counted.filter((one) => !isBeside(one.key))),
     lost: counted.filter((one) => one.handledMs === undefined).length,
