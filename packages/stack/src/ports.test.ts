@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { choosePort, portOrder } from "./ports.ts";
+import { choosePort, portOrder, probePort, reserveFree } from "./ports.ts";
 
 const anyFree = 49_999;
 
@@ -35,4 +35,13 @@ describe("choosePort", () => {
   test("says so when nothing is free", async () => {
     await expect(choosePort([5000], probe(0, 5000))).rejects.toThrow("no free port");
   });
+});
+
+test("a free port is not what was chosen a moment ago and is still free", async () => {
+  const port = await probePort(0);
+  expect(await probePort(port as number)).toBe(port as number);
+  const found = [port, port, undefined];
+  expect(await reserveFree(async () => found.shift())).toBeUndefined();
+  expect(found).toEqual([]);
+  expect(await reserveFree(async () => port)).toBeUndefined();
 });

@@ -1,5 +1,6 @@
 /** Which TCP ports on loopback to listen on: the usual one, the one used last, or any free one. */
 
+import { createSocket } from "node:dgram";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { readJson, writeJson } from "./json-file.ts";
@@ -55,6 +56,40 @@ export const choosePort = async (
 
 /** The port when it could be listened on just now (0 gives a free one), else undefined. */
 export const probePort = (port: number): Promise<number | undefined> =>
+  port === 0 ? reserveFree(() => listenOnce(0)) : listenOnce(port);
+
+/** Of free ports that somebody else has chosen, one after the other. */
+const reserveTriesMax = 100;
+
+/**
+ * A free port that no other process of ours has chosen: who starts at the same moment finds the
+ * same ones free, until something listens on them. The same number of UDP, which is of no use here,
+ * stays taken as long as this process lives, also while what listens is being started again.
+ */
+export const reserveFree = async (
+  pick: () => Promise<number | undefined>,
+): Promise<number | undefined> => {
+  for (let tries = 0; tries < reserveTriesMax; tries += 1) {
+    const port = await pick();
+    if (port === undefined || (await takeUdp(port))) return port;
+  }
+  return undefined;
+};
+
+const takeUdp = (port: number): Promise<boolean> =>
+  new Promise((resolve) => {
+    const socket = createSocket("udp4");
+    socket.once("error", () => {
+      socket.close();
+      resolve(false);
+    });
+    socket.bind({ port, address: "127.0.0.1", exclusive: true }, () => {
+      socket.unref();
+      resolve(true);
+    });
+  });
+
+const listenOnce = (port: number): Promise<number | undefined> =>
   new Promise((resolve) => {
     const server = createServer();
     server.once("error", () => resolve(undefined));
