@@ -50,9 +50,9 @@ const ledger = defineHandler({
   },
 });
 
-/** In order, a batch at a time, beside another handler of its group. */
+/** In order, several batches of a partition at a time, beside another handler of its group. */
 const statement = defineBatchHandler({
-  ...{ name: "chaos.statement", group: "reports", on, retry, timeoutMs: 5000 },
+  ...{ name: "chaos.statement", group: "reports", on, retry, timeoutMs: 5000, concurrency: 3 },
   run: async (events, { tx }) => {
     await record(tx, "chaos.statement", events);
     for (const event of events) if (isPoison(event.id)) suffer(event);
