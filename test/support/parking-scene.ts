@@ -59,8 +59,12 @@ export const useParkingScene = (): void => {
   afterEach(resetScene);
 };
 
+/** Called at the end of each test, before anything of the scene is waited for. */
+export const atReset = new Set<() => void>();
+
 /** Stops what was started, and forgets what it has done. */
 export const resetScene = async (): Promise<void> => {
+  for (const act of atReset) act();
   await Promise.all([
     ...runners.splice(0).map((runner) => runner.stop(100)),
     ...partitions.splice(0).map((partition) => partition.drain(100)),

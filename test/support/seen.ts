@@ -10,8 +10,26 @@ import { definition, name, sql } from "./parking-scene.ts";
 export const createSeen = async (): Promise<void> => {
   await sql`
     create table seen (
-      position bigint generated always as identity, event_id uuid, key text, sequence int)`;
+      position bigint generated always as identity, event_id uuid, key text, sequence int,
+      xid xid8 default pg_current_xact_id(), snapshot pg_snapshot default pg_current_snapshot())`;
 };
+
+/** Effects in the order in which they were made. */
+export const seen = async (): Promise<string> =>
+  (await sql`select key || sequence as name from seen order by position`)
+    .map((row) => row.name)
+    .join(" ");
+
+/** Events of a key whose transactions ran beside each other: neither saw the other's commit. */
+export const overlapsOf = async (): Promise<string[]> =>
+  (
+    await sql`
+      select a.key || a.sequence || ' ' || b.key || b.sequence as pair
+      from seen a join seen b on a.key = b.key and a.position < b.position and a.xid <> b.xid
+      where not pg_visible_in_snapshot(a.xid, b.snapshot)
+        and not pg_visible_in_snapshot(b.xid, a.snapshot)
+      order by a.position, b.position`
+  ).map((row) => row.pair);
 
 /** `act` gives what the handler throws, after its effect. */
 export const seeingHandler = (
