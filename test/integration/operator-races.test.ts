@@ -3,7 +3,7 @@
  * comes first is not left to chance.
  */
 
-import { beforeAll, describe, expect, test } from "bun:test";
+import { beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { fault, isFault } from "@outrider/event";
 import type { KafkaRecord } from "@outrider/event";
 import { discardLetter, redriveLetter } from "@outrider/inbox";
@@ -37,6 +37,9 @@ import { createSeen, overlapsOf, seeingHandler, seen } from "../support/seen.ts"
 
 useParkingScene();
 beforeAll(createSeen);
+beforeEach(async () => {
+  await sql`truncate seen`;
+});
 
 const who = { by: "ann", reason: "a test" };
 const never = fault("invalid", "never");
@@ -55,11 +58,6 @@ const bury = async (handler: Handler, ...records: KafkaRecord[]): Promise<number
 };
 
 const three = () => recordsOf("a1 a2 a3") as [KafkaRecord, KafkaRecord, KafkaRecord];
-const seenOnce = async (): Promise<string> => {
-  const text = await seen();
-  await sql`truncate seen`;
-  return text;
-};
 /** Nobody stands in the way of what a redrive has opened any more. */
 const settle = async (): Promise<void> => {
   const fresh = freshLooks();
@@ -103,7 +101,7 @@ describe("a skipped event that is redriven while a later one of its key runs", (
     await fresh.look();
     await runAll(handler);
     expect([claimedNames(early), await overlapsOf()]).toEqual([[], []]);
-    return (await seenOnce()).split(" ");
+    return (await seen()).split(" ");
   };
 
   test("waits for that one's end", async () => {
@@ -133,7 +131,7 @@ test("a redrive in front of an event that holds its key does not let it go", asy
   expect(await claimAll()).toEqual([]);
   await redrive(sql, second);
   await runAll(holding());
-  expect([await seenOnce(), await states()]).toEqual(["a1 a2 a3", { handled: 3 }]);
+  expect([await seen(), await states()]).toEqual(["a1 a2 a3", { handled: 3 }]);
 });
 
 describe("two of a key that are redriven", () => {
@@ -144,7 +142,7 @@ describe("two of a key that are redriven", () => {
     await redrive(sql, first);
     await settle();
     await runAll(skipping());
-    expect(await seenOnce()).toBe("a1 a2");
+    expect(await seen()).toBe("a1 a2");
   });
 
   test("run in their order also when the later one is running already", async () => {
@@ -162,7 +160,7 @@ describe("two of a key that are redriven", () => {
     expect((await running).kind).toBe("gone");
     expect([await seen(), await states()]).toEqual(["", { parked: 2 }]);
     await runAll(skipping());
-    expect([await seenOnce(), await states()]).toEqual(["a1 a2", { handled: 2 }]);
+    expect([await seen(), await states()]).toEqual(["a1 a2", { handled: 2 }]);
   });
 });
 
@@ -183,7 +181,7 @@ test("a runner takes away what it has run, and not what came in front meanwhile"
     join outrider.inbox i using (handler, event_id)`;
   expect(left.map((row) => ({ ...row }))).toEqual([{ place: 0, state: "parked" }]);
   await runAll(holding());
-  expect([await seenOnce(), await states()]).toEqual(["a2 a1", { handled: 2 }]);
+  expect([await seen(), await states()]).toEqual(["a2 a1", { handled: 2 }]);
 });
 
 describe("a second operator who has read the letter before the first one's decision", () => {
@@ -202,7 +200,7 @@ describe("a second operator who has read the letter before the first one's decis
       expect(isFault(await late, "conflict")).toBe(true);
       await settle();
       await runAll(skipping());
-      expect([await seenOnce(), await states()]).toEqual(["a1", { handled: 1 }]);
+      expect([await seen(), await states()]).toEqual(["a1", { handled: 1 }]);
       expect([await countOf("parked"), await countOf("parked_heads")]).toEqual([0, 0]);
     });
 
@@ -227,7 +225,7 @@ describe("a second operator who has read the letter before the first one's decis
       last.open();
       expect(isFault(await late, "conflict")).toBe(true);
       expect((await running).kind).toBe("handled");
-      expect([await seenOnce(), await states()]).toEqual(["a1", { handled: 1 }]);
+      expect([await seen(), await states()]).toEqual(["a1", { handled: 1 }]);
       expect([await countOf("parked"), await countOf("parked_heads")]).toEqual([0, 0]);
     });
   }

@@ -59,7 +59,8 @@ export type Actor = Readonly<{
 export const createActor = (): Actor => {
   const stops = new Map<Gate, string>();
   const before = async (step: string): Promise<void> => {
-    for (const [gate, text] of stops) {
+    // A copy: the next gate may be put up while somebody waits at this one.
+    for (const [gate, text] of [...stops]) {
       if (!step.includes(text)) continue;
       stops.delete(gate);
       await gate.pass();
