@@ -10,7 +10,9 @@ import { defineHandler } from "@outrider/inbox";
 import { sql as query } from "drizzle-orm";
 import { createDelivery } from "../../packages/inbox/src/delivery.ts";
 import { finish } from "../../packages/inbox/src/parking/outcome.ts";
+import { releaseClaims, renewClaims } from "../../packages/inbox/src/parking/queue.ts";
 import type { Claim } from "../../packages/inbox/src/parking/queue.ts";
+import { startTiming } from "../../packages/inbox/src/parking/timing.ts";
 import { createWork } from "../../packages/inbox/src/work.ts";
 import {
   claimAll,
@@ -19,6 +21,7 @@ import {
   createActor,
   createGate,
   endsOrWaits,
+  freshLooks,
   lockWaits,
   runClaimed,
   runOf,
@@ -40,6 +43,7 @@ import {
   useParkingScene,
 } from "../support/parking-scene.ts";
 import { createSeen, seeingHandler, seen } from "../support/seen.ts";
+import { silentLog } from "../support/silent-log.ts";
 
 useParkingScene();
 beforeAll(createSeen);
@@ -129,6 +133,68 @@ describe("a worker that parks events of several keys meets", () => {
     const claims = await claimBackward();
     await meet(() => sql.begin((tx) => finish(tx, claims)));
     expect(await states()).toEqual({ handled: 2, parked: 2 });
+  });
+
+  test("a runner that keeps its claims on them", async () => {
+    const claims = await claimBackward();
+    await meet(() => renewClaims(sql, claims, 120_000));
+    const [row] = await sql`
+      select count(*)::int as renewed from outrider.parked_heads
+      where claimed_until > clock_timestamp() + interval '90 s'`;
+    expect(row?.renewed).toBe(2);
+  });
+
+  test("a runner that gives its claims on them back", async () => {
+    const claims = await claimBackward();
+    await meet(() => sql.begin((tx) => releaseClaims(tx, claims)));
+    expect(claimedNames(await claimAll()).toSorted()).toEqual(["a1,a2", "b1,b2"]);
+  });
+
+  test("a runner that sees that these keys may be run", async () => {
+    await claimBackward();
+    await sql`update outrider.parked_heads set fresh = true, token = null, claimed_until = null`;
+    const fresh = freshLooks();
+    const gate = createGate("the run of c1");
+    const slow = seeingHandler(async () => void (await gate.pass()));
+    const earlier = runUnit(recordsOf("c1"), slow);
+    await gate.reached();
+    await fresh.look();
+    gate.open();
+    await earlier;
+    await meet(() => fresh.look());
+    expect(await sql`select from outrider.parked_heads where fresh`).toHaveLength(0);
+  });
+
+  test("timers that have fired too early for these keys", async () => {
+    const heads = (await claimBackward()).map((claim) => claim.head);
+    await sql`
+      update outrider.parked_heads set due_at = clock_timestamp() + interval '1 hour',
+        timer_at = null, token = null, claimed_until = null`;
+    let fire: (head: string) => void = () => {};
+    const [first, second] = [createGate("the timers"), createGate("the timers once more")];
+    const failed = Promise.withResolvers<never>();
+    const timing = startTiming("test", [name], {
+      sql,
+      log: { ...silentLog, debug: ({ err }: { err: unknown }) => failed.reject(err) },
+      onDue: () => {},
+      openTimers: (_queue, onDue) => {
+        fire = onDue;
+        const later = [first, second];
+        return {
+          set: async () => later.shift()?.pass(),
+          isHealthy: () => true,
+          close: async () => {},
+        };
+      },
+    });
+    await first.reached();
+    first.open();
+    await meet(() => {
+      heads.forEach((head) => fire(head));
+      return Promise.race([second.reached(), failed.promise]);
+    });
+    second.open();
+    await timing.stop();
   });
 });
 

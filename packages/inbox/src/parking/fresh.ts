@@ -35,7 +35,11 @@ export const createFreshHeads = (
     }
     const over = [...awaited].filter(([, left]) => left.size === 0).map(([id]) => id);
     for (const id of over) awaited.delete(id);
-    await sql`update outrider.parked_heads set fresh = false where id = any(${over}::bigint[])`;
+    await sql`
+      update outrider.parked_heads set fresh = false
+      where id in (
+        select id from outrider.parked_heads where id = any(${over}::bigint[])
+        order by handler, topic, key for update)`;
   };
 
   return { look };

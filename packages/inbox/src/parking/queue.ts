@@ -294,7 +294,7 @@ export const lockClaims = async (
     join unnest(
       ${claims.map((claim) => claim.head)}::bigint[], ${claims.map((claim) => claim.token)}::uuid[]
     ) as claimed (id, token) on h.id = claimed.id and h.token = claimed.token
-    order by h.topic, h.key
+    order by h.handler, h.topic, h.key
     for update of h`;
   return rows.length === claims.length;
 };
@@ -352,13 +352,18 @@ export const renewClaims = async (
   claims: readonly Claim[],
   claimMs: number,
 ): Promise<void> => {
-  await sql`
-    update outrider.parked_heads h
-    set claimed_until = clock_timestamp() + ${claimMs} * interval '1 ms'
-    from unnest(
-      ${claims.map((claim) => claim.head)}::bigint[], ${claims.map((claim) => claim.token)}::uuid[]
-    ) as claimed (id, token)
-    where h.id = claimed.id and h.token = claimed.token`;
+  await sql.begin(async (tx) => {
+    // The update would lock the heads in the order of their table.
+    await lockClaims(tx, claims);
+    await tx`
+      update outrider.parked_heads h
+      set claimed_until = clock_timestamp() + ${claimMs} * interval '1 ms'
+      from unnest(
+        ${claims.map((claim) => claim.head)}::bigint[],
+        ${claims.map((claim) => claim.token)}::uuid[]
+      ) as claimed (id, token)
+      where h.id = claimed.id and h.token = claimed.token`;
+  });
 };
 
 /** Gives claims back that nothing has been run of: they are due as before, and count for nobody. */
@@ -367,6 +372,7 @@ export const releaseClaims = async (
   claims: readonly Claim[],
 ): Promise<void> => {
   const [heads, tokens] = [claims.map((claim) => claim.head), claims.map((claim) => claim.token)];
+  await lockClaims(tx, claims);
   await tx`
     update outrider.parked_heads h set token = null, claimed_until = null
     from unnest(${heads}::bigint[], ${tokens}::uuid[]) as claimed (id, token)

@@ -84,7 +84,10 @@ export const startTiming = (
 /** A timer that fired before its key was due, by another clock than the database's. */
 const forgetEarly = (sql: Sql, heads: readonly string[]) => sql`
   update outrider.parked_heads set timer_at = null
-  where id = any(${heads}::bigint[]) and due_at > clock_timestamp() and timer_at = due_at`;
+  where id in (
+    select id from outrider.parked_heads where id = any(${heads}::bigint[])
+    order by handler, topic, key for update)
+  and due_at > clock_timestamp() and timer_at = due_at`;
 
 /** Keys without a timer for their due time; they count as timed from here on. */
 const takeUntimed = async (sql: Sql, handlers: readonly string[]): Promise<Timer[]> => {
