@@ -31,7 +31,8 @@ export type Violation = Readonly<{
     | "changed-duplicate"
     | "wrong-effect"
     | "missing-effect"
-    | "unexpected-effect";
+    | "unexpected-effect"
+    | "blamed";
   /** Event id, key or row that it is about. */
   subject: string;
   detail: string;

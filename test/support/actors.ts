@@ -5,6 +5,7 @@
 
 import type { KafkaRecord } from "@outrider/event";
 import type { Handler } from "@outrider/inbox";
+import type { Sql } from "@outrider/postgres";
 import { createDelivery } from "../../packages/inbox/src/delivery.ts";
 import { createFreshHeads } from "../../packages/inbox/src/parking/fresh.ts";
 import { claimDue } from "../../packages/inbox/src/parking/queue.ts";
@@ -108,8 +109,8 @@ export const runOf = (handler: Handler, records: readonly KafkaRecord[]): Run =>
 });
 
 /** What is due, claimed by one runner. */
-export const claimAll = (claimMs = 60_000): Promise<Claim[]> =>
-  sql.begin((tx) => claimDue(tx, [name], { claimMs, headsMax: 10 }));
+export const claimAll = (client: Sql = sql, claimMs = 60_000): Promise<Claim[]> =>
+  client.begin((tx) => claimDue(tx, [name], { claimMs, headsMax: 10 }));
 
 /** Throws when nothing is due. */
 export const claimOne = async (): Promise<Claim> => {
@@ -126,7 +127,7 @@ export const runClaimed = (
   runClaim(claim, handler, { ...scene, transientMaxAgeMs: 60_000, stopping: never() });
 
 /** Looks for keys that redrives have opened again, as every runner does all the time. */
-export const freshLooks = () => createFreshHeads(sql, [name], 0);
+export const freshLooks = (client: Sql = sql) => createFreshHeads(client, [name], 0);
 
 /** Of each claim, the numbers of its events by key: `a1,a2`. */
 export const claimedNames = (claims: readonly Claim[]): string[] =>
