@@ -3,16 +3,14 @@
 import { describe, expect, test } from "bun:test";
 import { setTimeout as delay } from "node:timers/promises";
 import type { KafkaRecord } from "@outrider/event";
-import { sql as query } from "drizzle-orm";
 import { createDelivery } from "../../packages/inbox/src/delivery.ts";
 import { finish } from "../../packages/inbox/src/parking/outcome.ts";
 import { claimDue } from "../../packages/inbox/src/parking/queue.ts";
 import { createWork } from "../../packages/inbox/src/work.ts";
+import { claimedNames, createActor, endsOrWaits, runOf } from "../support/actors.ts";
 import {
   useParkingScene,
-  topic,
   name,
-  db,
   sql,
   deps,
   handlerOf,
@@ -63,7 +61,8 @@ describe("races", () => {
       delivery,
       boom,
     );
-    expect([await countOf("parked"), await states()]).toEqual([0, { handled: 1 }]);
+    expect([await countOf("parked"), await countOf("parked_heads")]).toEqual([0, 0]);
+    expect(await states()).toEqual({ handled: 1 });
   });
 
   for (const join of ["behind a parked key", "unrun"] as const) {
@@ -143,31 +142,36 @@ describe("races", () => {
   });
 
   test("an event that joins the queue while its last one leaves is not stranded", async () => {
-    await parked("a1");
+    const [first, second] = recordsOf("a1 a2") as [KafkaRecord, KafkaRecord];
+    const handler = handlerOf(() => undefined);
+    await createWork(deps()).parkUnrun(handler, [createDelivery(first)]);
     const last = await claim();
-    const gate = Promise.withResolvers<void>();
-    const held = Promise.withResolvers<void>();
-    const joining = db.transaction(async (tx) => {
-      await tx.execute(query`
-        insert into outrider.inbox (handler, event_id, state, topic, partition, "offset")
-        values (${name}, '00000000-0000-4000-8000-000000000001', 'parked', ${topic}, 0, 1)`);
-      await tx.execute(query`select id from outrider.parked_heads for share`);
-      await tx.execute(query`
-        insert into outrider.parked
-          (head, handler, event_id, partition, "offset", timestamp_ms, headers)
-        select id, handler, '00000000-0000-4000-8000-000000000001', 0, 1, 0, '[]'
-        from outrider.parked_heads`);
-      held.resolve();
-      await gate.promise;
-    });
-    await held.promise;
+    const worker = createActor();
+    const gate = worker.stopBefore("commit");
+    const joining = createWork(worker.scene).unit(runOf(handler, [second]));
+    await gate.reached();
     const finishing = sql.begin((tx) => finish(tx, [last]));
-    await delay(50);
-    gate.resolve();
+    expect(await endsOrWaits(finishing)).toBe("waits");
+    gate.open();
     await joining;
     expect(await finishing).toBe(true);
     expect([await countOf("parked_heads"), await countOf("parked")]).toEqual([1, 1]);
-    expect((await claim()).rows).toHaveLength(1);
+    expect(claimedNames([await claim()])).toEqual(["a2"]);
+  });
+
+  test("an event does not overtake the one before it, which somebody else parks", async () => {
+    const records = recordsOf("a1 a2") as [KafkaRecord, KafkaRecord];
+    const handler = handlerOf(() => undefined);
+    const late = createActor();
+    const gate = late.stopBefore("commit");
+    const parking = createWork(late.scene).putAway(handler, createDelivery(records[0]), boom);
+    await gate.reached();
+    const batch = createWork(deps()).batch(runOf(handler, records));
+    expect(await endsOrWaits(batch)).toBe("waits");
+    gate.open();
+    await parking;
+    expect(await batch).toEqual({ parked: new Set([Buffer.from("a").toString("hex")]) });
+    expect([await ofKey("a"), await states()]).toEqual([[], { parked: 1 }]);
   });
 
   test("a hot key is drained in batches", async () => {
