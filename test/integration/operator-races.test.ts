@@ -134,6 +134,23 @@ test("a redrive in front of an event that holds its key does not let it go", asy
   expect([await seen(), await states()]).toEqual(["a1 a2 a3", { handled: 3 }]);
 });
 
+describe("an event of a handler without an order that is held all the same", () => {
+  const alone = seeingHandler(() => undefined, { ordering: "none", onBury: "hold" });
+
+  test("is run when it is redriven", async () => {
+    const [id] = (await bury(alone, three()[0])) as [number];
+    await redrive(sql, id);
+    await runAll(alone);
+    expect([await seen(), await states()]).toEqual(["a1", { handled: 1 }]);
+  });
+
+  test("leaves nothing behind when it is discarded", async () => {
+    const [id] = (await bury(alone, three()[0])) as [number];
+    await discard(sql, id);
+    expect([await countOf("parked"), await countOf("parked_heads")]).toEqual([0, 0]);
+  });
+});
+
 describe("two of a key that are redriven", () => {
   test("run in their order, whichever was redriven first", async () => {
     const [a1, a2] = three();
@@ -190,7 +207,7 @@ describe("a second operator who has read the letter before the first one's decis
       const [a1] = three();
       const [id] = (await bury(skipping(), a1)) as [number];
       const second = createActor();
-      const gate = second.stopBefore("insert into");
+      const gate = second.stopBefore("parked_heads");
       const late = failureOf(decide(second.scene.sql, id));
       await gate.reached();
       await redrive(sql, id);
@@ -208,7 +225,7 @@ describe("a second operator who has read the letter before the first one's decis
       const [a1] = three();
       const [id] = (await bury(holding(), a1)) as [number];
       const [gate, second] = [createGate("the run of a1"), createActor()];
-      const early = second.stopBefore("insert into");
+      const early = second.stopBefore("parked_heads");
       const last = second.stopBefore("update outrider.dead_letters");
       const late = failureOf(decide(second.scene.sql, id));
       await early.reached();
