@@ -9,6 +9,8 @@ import { beforeAll, beforeEach, expect, test } from "bun:test";
 import { discardLetter, startInbox } from "@outrider/inbox";
 import type { Isolation } from "@outrider/inbox";
 import type { KafkaRecord, Subscribe } from "@outrider/event";
+import { createGate } from "../support/actors.ts";
+import type { Gate } from "../support/actors.ts";
 import { inProcess } from "../support/in-process.ts";
 import { sceneBehind } from "../support/intercept.ts";
 import type { Scene } from "../support/parking-scene.ts";
@@ -28,16 +30,23 @@ type Sabotage = Readonly<{
   rewrite?: Rewrite;
   /** Most records that the later workers have in flight; the first one has more. */
   laterMax?: number;
+  /** Another worker reads a part of the log, and leaves, before the first one gets anything. */
+  hasGuest?: boolean;
 }>;
 
-/** A log of one partition, given to its reader from where it wants to start. */
+/** Of one partition; it is given to its reader once the gate is open. */
+type Log = Readonly<{ records: readonly KafkaRecord[]; gate?: Gate }>;
+
 const subscribeTo =
-  (records: readonly KafkaRecord[], isLost: () => boolean): Subscribe =>
+  ({ records, gate }: Log, isLost: () => boolean): Subscribe =>
   (_group, _topics, events) => {
     const at = { topic, partition: 0 };
     const assigning = events
       .onAssign([{ ...at, low: 0, high: records.length }])
-      .then(([start]) => events.onRecords(records.slice(start?.offset ?? 0)));
+      .then(async ([start]) => {
+        await gate?.pass();
+        events.onRecords(records.slice(start?.offset ?? 0));
+      });
     return {
       pause: () => {},
       resume: () => {},
@@ -50,9 +59,9 @@ const subscribeTo =
     };
   };
 
-/** Ends when it runs the killer. */
+/** Ends when it runs the killer; at most `admittedMax` records are in flight. */
 const startWorker = (
-  records: readonly KafkaRecord[],
+  log: Log,
   admittedMax: number,
   { rewrite, isolate }: Readonly<{ rewrite: Rewrite; isolate(scene: Scene): Isolation }>,
 ) => {
@@ -81,10 +90,10 @@ const startWorker = (
     {
       ...scene,
       isolation: isolate(scene),
-      subscribe: subscribeTo(records, () => isDead),
+      subscribe: subscribeTo(log, () => isDead),
     },
     {
-      ...{ group: "test", admittedMax, watermarkMs: 10, drainMs: 20, readerDeadMs: 20 },
+      ...{ group: "test", admittedMax, watermarkMs: 10, drainMs: 20, readerDeadMs: 60_000 },
       ...{ parkedPollMs: 5, claimMs: 200, retry: { baseMs: 1, capMs: 5 } },
     },
   );
@@ -94,7 +103,13 @@ const startWorker = (
 /** Of its children one may run it among others. */
 const endsMax = { workers: 2, children: 3 };
 
-const run = async ({ rewrite = (text) => text, laterMax = 10 }: Sabotage): Promise<string[]> => {
+const plainly: Rewrite = (text) => text;
+
+const run = async ({
+  rewrite = plainly,
+  laterMax = 10,
+  hasGuest = false,
+}: Sabotage): Promise<string[]> => {
   const records = recordsOf("a1 b1 x1 b2 a2");
   const ended = { workers: 0, children: 0 };
   const isKilling = () => ended.workers > endsMax.workers || ended.children > endsMax.children;
@@ -110,8 +125,20 @@ const run = async ({ rewrite = (text) => text, laterMax = 10 }: Sabotage): Promi
       return Promise.resolve({ kind: "killed" });
     },
   });
+  const how = { rewrite, isolate };
+  const visit = async (gate: Gate): Promise<void> => {
+    await gate.reached();
+    const guest = startWorker({ records: records.slice(0, 1) }, 10, how);
+    const isDone = async () => (await countOf("inbox")) === 1 && (await countOf("parked")) === 0;
+    await until(isDone, { what: "what the guest handles", pollMs: 5 });
+    await guest.stop();
+    gate.open();
+  };
   for (let isAlive = false; !isAlive && !isKilling();) {
-    const worker = startWorker(records, ended.workers ? laterMax : 10, { rewrite, isolate });
+    const gate = hasGuest && ended.workers === 0 ? createGate("the first reader") : undefined;
+    const log = { records, ...(gate && { gate }) };
+    const worker = startWorker(log, ended.workers ? laterMax : 10, how);
+    if (gate) await visit(gate);
     const isOver = async () => worker.isDead() || isKilling() || (await isQuiet());
     await until(isOver, { what: "a worker's end, or an outcome for every event", pollMs: 5 });
     await worker.stop();
@@ -129,14 +156,24 @@ const run = async ({ rewrite = (text) => text, laterMax = 10 }: Sabotage): Promi
   ];
 };
 
-test("an event that ends whoever runs it is given up, and the others are handled", async () => {
-  expect(await run({})).toEqual(["PROCESS_KILLED", "workers", "children"]);
-}, 20_000);
+for (const hasGuest of [false, true]) {
+  const when = hasGuest ? ", also when somebody else has read a part and left" : "";
+  test(`an event that ends whoever runs it is given up, others are handled${when}`, async () => {
+    expect(await run({ hasGuest })).toEqual(["PROCESS_KILLED", "workers", "children"]);
+  }, 20_000);
+}
 
 const sabotages: readonly Readonly<Sabotage & { rule: string; found: string }>[] = [
   {
     rule: "who reads a partition says so until it gives it back",
     rewrite: (text) => text.replace("and r.instance <>", "and false and r.instance <>"),
+    found: "too many workers",
+  },
+  {
+    rule: "nobody removes the row of a reader that is alive",
+    rewrite: (text) =>
+      text.replace("r.seen_at < clock_timestamp() - ", "r.seen_at < clock_timestamp() + "),
+    hasGuest: true,
     found: "too many workers",
   },
   {
