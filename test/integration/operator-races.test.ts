@@ -7,7 +7,7 @@ import { beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { fault, isFault } from "@outrider/event";
 import type { KafkaRecord } from "@outrider/event";
 import { discardLetter, redriveLetter } from "@outrider/inbox";
-import type { Handler } from "@outrider/inbox";
+import type { Handler, Isolation } from "@outrider/inbox";
 import type { Sql } from "@outrider/postgres";
 import { createDelivery } from "../../packages/inbox/src/delivery.ts";
 import { createWork } from "../../packages/inbox/src/work.ts";
@@ -23,6 +23,7 @@ import {
   runOf,
 } from "../support/actors.ts";
 import { failureOf } from "../support/counted.ts";
+import { inProcess } from "../support/in-process.ts";
 import {
   countOf,
   deps,
@@ -30,10 +31,12 @@ import {
   resolved,
   feed,
   sql,
+  startRunning,
   states,
   useParkingScene,
 } from "../support/parking-scene.ts";
 import { createSeen, overlapsOf, seeingHandler, seen } from "../support/seen.ts";
+import { until } from "../support/until.ts";
 
 useParkingScene();
 beforeAll(createSeen);
@@ -179,6 +182,30 @@ describe("two of a key that are redriven", () => {
     await runAll(skipping());
     expect([await seen(), await states()]).toEqual(["a1 a2", { handled: 2 }]);
   });
+});
+
+test("an event that has ended processes is not judged by that once it is redriven", async () => {
+  const ends = [true, true, true];
+  const alive = inProcess(deps());
+  const isolation: Isolation = {
+    ...alive,
+    run: (...given) => (ends.shift() ? Promise.resolve({ kind: "killed" }) : alive.run(...given)),
+  };
+  const suspected = async (): Promise<void> => {
+    await claimAll(sql, 1);
+    const open = () => sql`select from outrider.dead_letters where state = 'open'`;
+    const runner = startRunning(holding(), { isolation });
+    const isOver = async () => (await countOf("parked_heads")) === 0 || (await open()).length === 1;
+    await until(isOver, { what: "an outcome", pollMs: 5 });
+    await runner.stop(100);
+  };
+  await createWork(deps()).parkUnrun(holding(), [createDelivery(three()[0])]);
+  await suspected();
+  const [letter] = await sql`select id::float8 as id, code from outrider.dead_letters`;
+  expect(letter?.code).toBe("PROCESS_KILLED");
+  await redrive(sql, letter?.id);
+  await suspected();
+  expect([await seen(), await states()]).toEqual(["a1", { handled: 1 }]);
 });
 
 test("a runner takes away what it has run, and not what came in front meanwhile", async () => {
