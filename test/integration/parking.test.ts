@@ -110,6 +110,35 @@ describe("an event that fails", () => {
     expect([await effects(), await countOf("dead_letters")]).toEqual(["a1", 0]);
   });
 
+  test("is not given up for the time that it has only waited", async () => {
+    const away = Object.assign(new Error("refused"), { code: "ECONNREFUSED" });
+    let isAway = true;
+    const handler = handlerOf(({ data }) => {
+      if (data.n === 1) return fault("invalid", "never");
+      const error = isAway && away;
+      isAway = false;
+      return error;
+    });
+    await resolved(feed(handler, recordsOf("a1 a2")));
+    await sql`update outrider.parked set parked_at = parked_at - interval '2 days'`;
+    const [letter] = await sql`select id::float8 as id from outrider.dead_letters`;
+    await discardLetter(sql, { id: letter?.id, by: "ann", reason: "a test" });
+    startRunning(handler);
+    await emptied("parked_heads");
+    expect([await effects(), await countOf("dead_letters")]).toEqual(["a2", 1]);
+  });
+
+  test("is given up when a dependency of it alone is away for too long", async () => {
+    const away = Object.assign(new Error("refused"), { code: "ECONNREFUSED" });
+    const handler = handlerOf(() => away);
+    const deliveries = recordsOf("a1").map((one) => createDelivery(one));
+    await createWork(deps()).parkUnrun(handler, deliveries);
+    startRunning(handler, { transientMaxAgeMs: 50 });
+    await until(async () => (await countOf("dead_letters")) === 1, { what: "the letter" });
+    const [letter] = await sql`select code from outrider.dead_letters`;
+    expect([letter?.code, await states()]).toEqual(["ECONNREFUSED", { dead: 1 }]);
+  });
+
   test("asks for a pause with Retry-After, and gets it", async () => {
     const handler = handlerOf(() => fault("conflict", "later", { retryAfterMs: 3_600_000 }));
     await resolved(feed(handler, recordsOf("a1")));

@@ -165,6 +165,7 @@ export const postpone = async (
     update outrider.parked
     set attempt = attempt + ${counted ? 1 : 0}, code = ${failure.code},
       message = ${failure.message},
+      parked_at = case when code is null then clock_timestamp() else parked_at end,
       due_at = clock_timestamp() + ${delayMs}::float8 * interval '1 ms'
     where handler = ${claim.handler} and event_id = ${row.eventId}`;
   await settleHead(tx, claim.head);

@@ -113,7 +113,7 @@ export type ParkedRow = Readonly<{
   attempt: number;
   lost: number;
   killed: number;
-  /** Since it was parked. */
+  /** Since it failed first: while it only waits for others, it does not age. */
   ageMs: number;
 }>;
 
@@ -239,7 +239,8 @@ const claimRows = async (tx: TransactionSql, heads: readonly ClaimedHead[]): Pro
 const columns = (sql: Sql | TransactionSql) => sql`
   p.event_id, p.partition, p."offset", p.timestamp_ms, p.record_key, p.headers,
   p.value, p.attempt, p.lost, p.killed, p.state, p.due_at <= clock_timestamp() as is_due,
-  (extract(epoch from clock_timestamp() - p.parked_at) * 1000)::float8 as age_ms`;
+  case when p.code is null then 0
+    else (extract(epoch from clock_timestamp() - p.parked_at) * 1000)::float8 end as age_ms`;
 
 /** Claims that another process has made; those that are over are left out. */
 export const readClaims = async (
