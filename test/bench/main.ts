@@ -25,7 +25,9 @@ import { writeKeysSection } from "./page-keys.ts";
 import { writeHorizonSection, writeLettersSection, writeMemorySection } from "./page-more.ts";
 import { startBenchStage } from "./stage.ts";
 
-const usage = `Usage: bun run bench relay|latency|write|consume|keys|letters|horizon|memory [options]
+const usage = `Usage: bun run bench NAME [options]
+
+  NAME            relay, latency, write, consume, keys, letters, horizon or memory
 
   --rounds N      relay, latency, write, consume, keys: how often everything is measured, in
                   turn (3)

@@ -6,9 +6,10 @@
  */
 
 import { beforeAll, beforeEach, expect, test } from "bun:test";
-import { discardLetter, startInbox } from "@outrider/inbox";
+import { startInbox } from "@outrider/inbox";
 import type { Isolation } from "@outrider/inbox";
 import type { KafkaRecord, Subscribe } from "@outrider/event";
+import { discardLetter } from "@outrider/redrive";
 import { createGate } from "../support/actors.ts";
 import type { Gate } from "../support/actors.ts";
 import { inProcess } from "../support/in-process.ts";

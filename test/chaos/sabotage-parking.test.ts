@@ -7,7 +7,7 @@
 import { beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { fault } from "@outrider/event";
 import type { KafkaRecord } from "@outrider/event";
-import { redriveLetter } from "@outrider/inbox";
+import { redriveLetter } from "@outrider/redrive";
 import { createDelivery } from "../../packages/inbox/src/delivery.ts";
 import { claimDue } from "../../packages/inbox/src/parking/queue.ts";
 import { createWork } from "../../packages/inbox/src/work.ts";

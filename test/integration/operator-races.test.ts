@@ -6,9 +6,9 @@
 import { beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { fault, isFault } from "@outrider/event";
 import type { KafkaRecord } from "@outrider/event";
-import { discardLetter, redriveLetter } from "@outrider/inbox";
 import type { Handler, Isolation } from "@outrider/inbox";
 import type { Sql } from "@outrider/postgres";
+import { discardLetter, redriveLetter } from "@outrider/redrive";
 import { createDelivery } from "../../packages/inbox/src/delivery.ts";
 import { createWork } from "../../packages/inbox/src/work.ts";
 import {
