@@ -204,12 +204,16 @@ const inject = async (
     if (left.length === 0) left = [...kinds];
     return left.splice(Math.floor(random() * left.length), 1)[0] as string;
   };
+  /** Two faults of one service at once would undo each other: the second one comes later. */
+  const fitting = (one: string, other: string): string[] => {
+    if (serviceOf(one) !== serviceOf(other)) return [one, other];
+    left.push(other);
+    return [one];
+  };
   const endMs = performance.now() + seconds * 1000;
   while (performance.now() < endMs) {
     const isMixed = random() < 0.25;
-    const chosen = isMixed
-      ? [draw(), draw()].filter((one, at, all) => fits(one, at, all))
-      : [draw()];
+    const chosen = isMixed ? fitting(draw(), draw()) : [draw()];
     for (const kind of chosen) counts[kind] = (counts[kind] ?? 0) + 1;
     const leftS = ((endMs - performance.now()) / 1000).toFixed(0);
     say(`${leftS.padStart(5)} s left: ${chosen.join(" + ")}`);
@@ -224,10 +228,6 @@ const inject = async (
 
 const serviceOf = (kind: string): string =>
   ["relay", "worker", "Redis", "Postgres"].find((name) => kind.includes(name)) ?? "Kafka";
-
-/** Two faults of one service at once would undo each other. */
-const fits = (kind: string, at: number, all: readonly string[]): boolean =>
-  at === 0 || serviceOf(all[0] ?? "") !== serviceOf(kind);
 
 /** Within 30 s and what the backlog needs at 1,000 events a second. */
 const drain = async (

@@ -1,4 +1,4 @@
-/** `outrider dead` and `outrider redrive`, run as a person or a script runs them. */
+/** `outrider dead` and `outrider redrive`; what is killed runs in a process of its own. */
 
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { spawn } from "node:child_process";
@@ -11,6 +11,7 @@ import type { LetterGroup, LetterSummary, Preview, Redrive } from "@outrider/red
 import { createTestDatabase } from "../support/database.ts";
 import type { TestDatabase } from "../support/database.ts";
 import { testEnvironment } from "../support/environment.ts";
+import { runOutrider } from "../support/outrider.ts";
 import { until } from "../support/until.ts";
 
 let database: TestDatabase;
@@ -37,15 +38,7 @@ const start = (args: readonly string[]) =>
     stdio: ["ignore", "pipe", "pipe"],
   });
 
-const outrider = async (...args: string[]) => {
-  const child = start(args);
-  const [stdout, stderr, [code]] = await Promise.all([
-    text(child.stdout),
-    text(child.stderr),
-    once(child, "exit"),
-  ]);
-  return { stdout, stderr, code: code as number | null };
-};
+const outrider = (...args: string[]) => runOutrider({ databaseUrl: database.url }, args);
 
 /** As a handler leaves them that passes over what it gives up. */
 const bury = (count: number) => sql`
@@ -138,13 +131,13 @@ describe("outrider redrive", () => {
 
   test("needs a human when the first one is given up again", async () => {
     await bury(3);
-    const child = start(["redrive", "start", "--all", "--reason", "x"]);
+    const running = outrider("redrive", "start", "--all", "--reason", "x");
     const isFirst = async () => (await sql`select from outrider.parked`).length === 1;
     await until(isFirst, { what: "the first letter" });
     // As its handler does it.
     await sql`update outrider.dead_letters set state = 'open' where state = 'redriven'`;
     await sql`delete from outrider.parked`;
-    const [stdout, [code]] = await Promise.all([text(child.stdout), once(child, "exit")]);
+    const { stdout, code } = await running;
     expect(code).toBe(3);
     expect(stdout).toMatch(/^redrive +\d+, paused: 1 of the first 1 were given up again$/m);
     const [, id = ""] = /^redrive (\d+)$/m.exec(stdout) ?? [];

@@ -59,7 +59,18 @@ export const importTable: Readonly<Record<string, Allowed>> = {
   },
   "apps/outside": { own: ["http", "runtime"], npm: ["hono", "valibot"] },
   "apps/shop": {
-    own: ["bullmq", "event", "http", "inbox", "kafka", "outbox", "postgres", "redrive", "runtime"],
+    own: [
+      "broker",
+      "bullmq",
+      "event",
+      "http",
+      "inbox",
+      "kafka",
+      "outbox",
+      "postgres",
+      "redrive",
+      "runtime",
+    ],
     npm: ["drizzle-orm", "hono", "hono-openapi", "prom-client", "swagger-ui-dist", "valibot"],
     dev: ["fast-check"],
   },
@@ -84,6 +95,7 @@ export const importTable: Readonly<Record<string, Allowed>> = {
     npm: [
       "@confluentinc/kafka-javascript",
       "@platformatic/kafka",
+      "commander",
       "drizzle-orm",
       "fast-check",
       "hono",

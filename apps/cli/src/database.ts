@@ -7,9 +7,13 @@ import type { Sql } from "@outrider/postgres";
 import { readStackFile } from "@outrider/stack";
 import type { Context } from "./main.ts";
 
+/** What runs in this folder, if anything does. */
+export const runningIn = ({ stateRoot }: Context) => readStackFile(join(stateRoot, ".outrider"));
+
 /** DATABASE_URL, else that of what runs in this folder. Throws `settings_invalid`. */
-const databaseUrlOf = ({ settings, stateRoot }: Context): string => {
-  const running = readStackFile(join(stateRoot, ".outrider"));
+export const databaseUrlOf = (context: Context): string => {
+  const { settings } = context;
+  const running = runningIn(context);
   const url = settings.databaseUrl ?? running?.services.postgres?.url;
   if (url) return url;
   const hint = "set it, or start `bun run dev`";

@@ -16,6 +16,7 @@ import { migrate } from "./migrate.ts";
 import { addRedrive } from "./redrive-command.ts";
 import { relayGuard, relayRelayout } from "./relay-layout.ts";
 import { relayStatus } from "./relay-status.ts";
+import { addReplay } from "./replay-command.ts";
 import { createReporter } from "./reporter.ts";
 import { cliSettings } from "./settings.ts";
 import { abortOnStop } from "./stop-signal.ts";
@@ -65,6 +66,7 @@ export const main = async (root: string): Promise<void> => {
   const run: Finish = (verb) => finish(verb(context(root)));
   addDead(program, run);
   addRedrive(program, run);
+  addReplay(program, run);
   await program.parseAsync();
 };
 

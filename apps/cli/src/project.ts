@@ -37,6 +37,14 @@ export const apps: readonly AppSpec[] = [
 /** Modules that export `topics`; loaded by path, since apps never import apps. */
 export const topicModules: readonly string[] = ["apps/shop/src/topics.ts"];
 
+/**
+ * Apps with handlers: `parts` exports `describeHandlers`, and `entry` runs a replay of one of them,
+ * on Node as a worker does.
+ */
+export const replayApps = [
+  { parts: "apps/shop/src/worker-parts.ts", entry: "apps/shop/src/replay.ts" },
+] as const;
+
 /** The package whose copy of the Confluent client the Node processes load. */
 export const kafkaClientImporter = "packages/kafka/package.json";
 

@@ -18,6 +18,13 @@ export const createHandlers = (receiptsUrl: string): readonly Handler[] => [
   createReceipt({ url: receiptsUrl, fetch }),
 ];
 
+/** What the command needs to know of a handler that is to read a topic again. */
+export const describeHandlers = () =>
+  createHandlers(defaultReceiptsUrl).map((handler) => {
+    return { name: handler.name, group: handler.group ?? group, topics: handler.topics };
+  });
+
+const defaultReceiptsUrl = "http://127.0.0.1:9190";
 const dayMs = 86_400_000;
 
 export const workerSchema = v.strictObject({
@@ -27,7 +34,7 @@ export const workerSchema = v.strictObject({
   host: setting.host,
   port: setting.port(9102),
   /** Of the service that sends receipts to customers. */
-  receiptsUrl: v.optional(v.pipe(v.string(), v.url()), "http://127.0.0.1:9190"),
+  receiptsUrl: v.optional(v.pipe(v.string(), v.url()), defaultReceiptsUrl),
   redisUrl: v.optional(setting.redisUrl),
   /** How long closed dead letters are kept. */
   lettersKeepMs: v.optional(setting.integer(3_600_000, Number.MAX_SAFE_INTEGER), 30 * dayMs),

@@ -1,8 +1,6 @@
 /**
- * Reads a whole topic, from its first record to the end it had when the reading began, without a
- * consumer group. For tests and for looking at things: everything is held in memory, and records
- * of aborted transactions are among it.
- * Throws as `withAdmin` does.
+ * Reads topics without a consumer group: nothing of it is seen by any other reader. Records of
+ * aborted transactions are among what is read. Throws as `withAdmin` does, and `topic_unknown`.
  */
 
 import { setTimeout as delay } from "node:timers/promises";
@@ -30,47 +28,125 @@ const notYet: readonly number[] = [3, 5, 6];
 /** Bit of a batch that holds markers of transactions, not records. */
 const controlBit = 0b10_0000;
 
-/** Records of all partitions, in offset order within each, partition by partition. */
+/**
+ * A whole topic, from its first record to the end it had when the reading began, held in memory:
+ * for tests and for looking at things. In offset order within each partition, one after the other.
+ */
 export const readTopic = async (
   connection: KafkaConnection,
   topic: string,
   deadline: Deadline = {},
 ): Promise<readonly KafkaRecord[]> => {
+  const limits = { deadlineMs, ...deadline };
+  const { signal } = deadline;
+  return withReader(connection, { signal }, (consumer) =>
+    withDeadline(readAll(consumer, topic), connection, limits),
+  );
+};
+
+const readAll = async (consumer: Consumer, topic: string): Promise<readonly KafkaRecord[]> => {
+  await findTopic(consumer, topic);
+  const starts = await offsetsAt(consumer, topic, ListOffsetTimestamps.EARLIEST);
+  const ends = await offsetsAt(consumer, topic, ListOffsetTimestamps.LATEST);
+  const ranges = ends.map((to, partition) => {
+    return { partition, from: Number(starts[partition] ?? 0n), to: Number(to) };
+  });
+  const records: KafkaRecord[][] = ranges.map(() => []);
+  const onRecords = async (found: readonly KafkaRecord[], partition: number): Promise<void> => {
+    records[partition]?.push(...found);
+  };
+  await readAllRanges(consumer, { topic, ranges, onRecords });
+  return records.flat();
+};
+
+/** A partition's records from an offset up to another one, which is left out. */
+export type OffsetRange = Readonly<{ partition: number; from: number; to: number }>;
+
+export type RangeReading = Readonly<{
+  topic: string;
+  ranges: readonly OffsetRange[];
+  /** In offset order within each partition. The next ones are fetched when it resolves. */
+  onRecords(records: readonly KafkaRecord[], partition: number): Promise<void>;
+  signal?: AbortSignal | undefined;
+}>;
+
+/** Resolves when all records were given, or when it was aborted. */
+export const readRanges = (connection: KafkaConnection, reading: RangeReading): Promise<void> =>
+  withReader(connection, reading, (consumer) => readAllRanges(consumer, reading));
+
+export type PartitionOffsets = Readonly<{
+  partition: number;
+  /** Of the first record that is there, and behind the last one. */
+  low: number;
+  high: number;
+  /** Of the first record that is not older than what was asked for. */
+  since: number;
+}>;
+
+/** Where the partitions of a topic begin and end, and where the records since a time begin. */
+export const readOffsets = (
+  connection: KafkaConnection,
+  topic: string,
+  since = new Date(0),
+): Promise<PartitionOffsets[]> =>
+  withReader(connection, {}, async (consumer) => {
+    await findTopic(consumer, topic);
+    const read = (timestamp: bigint) => offsetsAt(consumer, topic, timestamp);
+    const lows = await read(ListOffsetTimestamps.EARLIEST);
+    const highs = await read(ListOffsetTimestamps.LATEST);
+    const found = await read(BigInt(since.getTime()));
+    return highs.map((end, partition) => {
+      const [low, high] = [Number(lows[partition] ?? 0n), Number(end)];
+      const first = Number(found[partition] ?? -1n);
+      // Kafka says -1 when all records are older.
+      return { partition, low, high, since: first < 0 ? high : Math.max(first, low) };
+    });
+  });
+
+const withReader = async <T>(
+  connection: KafkaConnection,
+  { signal }: Readonly<{ signal?: AbortSignal | undefined }>,
+  use: (consumer: Consumer) => Promise<T>,
+): Promise<T> => {
   const consumer = new Consumer({
     ...clientOptions(connection, "outrider-reader"),
     groupId: "outrider-reader",
   });
   try {
-    const limits = { deadlineMs, ...deadline };
-    return await withDeadline(readAll(consumer, topic), connection, limits);
+    return await use(consumer);
   } catch (error) {
-    if (isFault(error) || deadline.signal?.aborted) throw error;
-    throw fault("unavailable", `The topic ${topic} could not be read.`, { cause: error });
+    if (isFault(error) || signal?.aborted) throw error;
+    throw fault("unavailable", "The topic could not be read.", { cause: error });
   } finally {
     await closeQuietly(consumer);
   }
 };
 
-const readAll = async (consumer: Consumer, topic: string): Promise<readonly KafkaRecord[]> => {
+const findTopic = async (consumer: Consumer, topic: string) => {
   const metadata = await consumer.metadata({ topics: [topic], forceUpdate: true });
   const found = metadata.topics.get(topic);
   if (!found) throw fault("topic_unknown", `The cluster has no topic ${topic}.`);
-  const starts = await offsetsAt(consumer, topic, ListOffsetTimestamps.EARLIEST);
-  const ends = await offsetsAt(consumer, topic, ListOffsetTimestamps.LATEST);
-  const cursors = found.partitions.map(({ leader }, partition): Cursor => {
-    return { partition, leader, next: starts[partition] ?? 0n, end: ends[partition] ?? 0n };
+  return found;
+};
+
+const readAllRanges = async (
+  consumer: Consumer,
+  { topic, ranges, onRecords, signal }: RangeReading,
+): Promise<void> => {
+  const found = await findTopic(consumer, topic);
+  const cursors = ranges.map(({ partition, from, to }): Cursor => {
+    const leader = found.partitions[partition]?.leader ?? -1;
+    return { partition, leader, next: BigInt(from), end: BigInt(to) };
   });
-  const records: KafkaRecord[][] = cursors.map(() => []);
   for (const leader of new Set(cursors.map((cursor) => cursor.leader))) {
     const own = cursors.filter((cursor) => cursor.leader === leader);
-    while (own.some(isBehind)) {
+    while (own.some(isBehind) && !signal?.aborted) {
       for (const fetched of await fetchMore(consumer, found.id, own)) {
-        const cursor = cursors[fetched.partitionIndex];
-        if (cursor) records[cursor.partition]?.push(...take(topic, cursor, fetched));
+        const cursor = own.find((one) => one.partition === fetched.partitionIndex);
+        if (cursor) await onRecords(take(topic, cursor, fetched), cursor.partition);
       }
     }
   }
-  return records.flat();
 };
 
 /** A partition that was just created has a leader that does not know of it for a moment. */

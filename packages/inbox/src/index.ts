@@ -11,6 +11,8 @@ export { createIsolation, serveSuspects } from "./parking/suspect.ts";
 export type { Isolation } from "./parking/suspect.ts";
 export { leaveOut, runAgain } from "./operate/dead-letters.ts";
 export { removeOldInbox } from "./operate/remove-old.ts";
+export { runReplay } from "./operate/replay.ts";
+export type { ReadRanges, ReplayDeps } from "./operate/replay.ts";
 export { readParked } from "./operate/parked.ts";
 export type { ParkedStatus } from "./operate/parked.ts";
 export { readInboxSize } from "./operate/size.ts";

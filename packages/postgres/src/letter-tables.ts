@@ -129,6 +129,45 @@ export const redrives = outrider.table(
   ],
 );
 
+/** A topic that a handler reads again. */
+export const replays = outrider.table(
+  "replays",
+  {
+    id: pg.bigint("id", { mode: "bigint" }).generatedAlwaysAsIdentity().primaryKey(),
+    state: pg
+      .text("state", { enum: ["running", "done", "cancelled"] })
+      .notNull()
+      .default("running"),
+    handler: pg.text("handler").notNull(),
+    /** The name under which the inbox knows its events: the handler's, or one of its own. */
+    ranAs: pg.text("ran_as").notNull(),
+    topic: pg.text("topic").notNull(),
+    by: pg.text("by").notNull(),
+    reason: pg.text("reason").notNull(),
+    createdAt: timestamp("created_at")
+      .notNull()
+      .default(sql`clock_timestamp()`),
+    changedAt: timestamp("changed_at")
+      .notNull()
+      .default(sql`clock_timestamp()`),
+  },
+  () => [pg.check("replays_state", sql`"state" in ('running', 'done', 'cancelled')`)],
+);
+
+/** What a replay reads of a partition: up to `until`, which is left out. */
+export const replayRanges = outrider.table(
+  "replay_ranges",
+  {
+    replay: pg.bigint("replay", { mode: "bigint" }).notNull(),
+    partition: pg.integer("partition").notNull(),
+    begin: pg.bigint("begin", { mode: "number" }).notNull(),
+    /** Everything below it has an outcome. */
+    next: pg.bigint("next", { mode: "number" }).notNull(),
+    until: pg.bigint("until", { mode: "number" }).notNull(),
+  },
+  (table) => [pg.primaryKey({ columns: [table.replay, table.partition] })],
+);
+
 /** The letters of a redrive, in the order in which they are redriven. */
 export const redriveItems = outrider.table(
   "redrive_items",

@@ -1,0 +1,172 @@
+/**
+ * Reads a topic again for one handler, with a reader of its own: neither the group's watermarks nor
+ * its members see anything of it. The inbox decides what is run: under the handler's own name what
+ * has no outcome yet, under another name everything.
+ */
+
+import { setTimeout as delay } from "node:timers/promises";
+import type { Backoff, KafkaRecord } from "@outrider/event";
+import { breakerDefaults, createBreakers } from "../breaker.ts";
+import type { Handler } from "../handler.ts";
+import { startRunner } from "../parking/runner.ts";
+import type { RunnerDeps } from "../parking/runner.ts";
+import { createPartition } from "../partition.ts";
+import type { Partition } from "../partition.ts";
+import { repeat } from "../repeat.ts";
+import { createWork } from "../work.ts";
+
+/** What is read of a partition: from `next` up to `until`, which is left out. */
+export type ReplayRange = Readonly<{ partition: number; next: number; until: number }>;
+
+export type Replay = Readonly<{
+  id: number;
+  topic: string;
+  /** The name under which the inbox knows the events. */
+  ranAs: string;
+  ranges: readonly ReplayRange[];
+  /** An earlier process may have ended of one of the events. */
+  isResumed: boolean;
+}>;
+
+export type ReadRanges = (
+  reading: Readonly<{
+    topic: string;
+    ranges: readonly Readonly<{ partition: number; from: number; to: number }>[];
+    onRecords(records: readonly KafkaRecord[], partition: number): Promise<void>;
+    signal: AbortSignal;
+  }>,
+) => Promise<void>;
+
+export type ReplayDeps = Omit<RunnerDeps, "breakers"> &
+  Readonly<{
+    readRanges: ReadRanges;
+    /** It stops, and may be resumed. */
+    signal: AbortSignal;
+  }>;
+
+/** Most records of a partition that are admitted and unresolved, as a worker has it. */
+const admittedMax = 1000;
+/** How often it is written how far it is, and looked whether it is cancelled. */
+const progressMs = 1000;
+const pollMs = 100;
+const retry: Backoff = { baseMs: 100, capMs: 10_000 };
+const runnerLimits = {
+  ...{ parkedPollMs: 200, freshPollMs: 1000, parkedKeysMax: 8 },
+  ...{ claimMs: 30_000, transientMaxAgeMs: 86_400_000 },
+} as const;
+/** How long a stop waits for handlers before it aborts them. */
+const drainMs = 4000;
+
+/**
+ * Until everything has an outcome, or it was told to stop. Throws what reading the topic throws;
+ * then it may be resumed, too.
+ */
+export const runReplay = async (
+  handler: Handler,
+  replay: Replay,
+  deps: ReplayDeps,
+): Promise<"done" | "stopped"> => {
+  const { sql, log } = deps;
+  const isOwnName = replay.ranAs === handler.name;
+  const own = { ...handler, name: replay.ranAs };
+  const ended = new AbortController();
+  const stop = AbortSignal.any([deps.signal, ended.signal]);
+  const breakers = createBreakers([own.name], { sql, log }, breakerDefaults);
+  const parts = openPartitions(own, replay, { ...deps, breakers });
+  // What is parked under the handler's own name is its workers' affair.
+  const runner = isOwnName ? undefined : startRunner([own], { ...deps, breakers }, runnerLimits);
+  const note = async (): Promise<void> => {
+    const isRunning = await writeProgress(deps, replay, parts).catch(() => true);
+    if (!isRunning) ended.abort();
+  };
+  const noting = repeat(progressMs, stop, note);
+  try {
+    await read(replay, parts, { ...deps, signal: stop });
+    await rest(() => [...parts.values()].every((one) => one.unresolved() === 0), stop);
+    if (!isOwnName) await rest(async () => !(await hasDue(deps, own.name)), stop);
+    if (!stop.aborted) await finish(deps, replay);
+    return stop.aborted ? "stopped" : "done";
+  } finally {
+    const isDone = !stop.aborted;
+    ended.abort();
+    await Promise.all([...parts.values()].map((one) => one.drain(drainMs)));
+    await runner?.stop(drainMs);
+    await noting;
+    if (!isDone) await writeProgress(deps, replay, parts).catch(() => {});
+    await breakers.stop();
+  }
+};
+
+type Parts = ReadonlyMap<number, Partition>;
+
+const openPartitions = (own: Handler, replay: Replay, deps: RunnerDeps): Parts => {
+  const breakers = deps.breakers as ReturnType<typeof createBreakers>;
+  return new Map(
+    replay.ranges.map(({ partition, next, until }) => [
+      partition,
+      createPartition({ topic: replay.topic, partition, offset: next }, [own], {
+        ...deps,
+        ...{ work: createWork(deps), breakers, isAlone: true, retry, onResolved: () => {} },
+        ...(replay.isResumed && { unsure: { count: admittedMax, before: until } }),
+      }),
+    ]),
+  );
+};
+
+const read = (
+  { topic, ranges }: Replay,
+  parts: Parts,
+  { readRanges, signal }: Pick<ReplayDeps, "readRanges" | "signal">,
+): Promise<void> =>
+  readRanges({
+    topic,
+    ranges: ranges.map(({ partition, next, until }) => ({ partition, from: next, to: until })),
+    signal,
+    onRecords: async (records, partition) => {
+      const part = parts.get(partition);
+      part?.admit(records);
+      await rest(() => (part?.unresolved() ?? 0) < admittedMax, signal);
+    },
+  });
+
+const rest = async (isOver: () => boolean | Promise<boolean>, signal: AbortSignal) => {
+  while (!signal.aborted && !(await isOver())) {
+    await delay(pollMs, undefined, { signal }).catch(() => {});
+  }
+};
+
+const hasDue = async ({ sql }: ReplayDeps, ranAs: string): Promise<boolean> => {
+  const rows = await sql`
+    select from outrider.parked_heads where handler = ${ranAs} and due_at < 'infinity' limit 1`;
+  return rows.length > 0;
+};
+
+/** False when somebody has cancelled it. */
+const writeProgress = async (
+  { sql }: ReplayDeps,
+  { id }: Replay,
+  parts: Parts,
+): Promise<boolean> => {
+  const positions = [...parts.values()].map((one) => one.position());
+  await sql`
+    update outrider.replay_ranges r
+    set next = greatest(r.next, least(r.until, reached.next))
+    from unnest(
+      ${positions.map((one) => one.partition)}::int[], ${positions.map((one) => one.offset)}::bigint[]
+    ) as reached (partition, next)
+    where r.replay = ${id} and r.partition = reached.partition`;
+  const [row] = await sql`
+    update outrider.replays set changed_at = clock_timestamp()
+    where id = ${id} and state = 'running' returning id`;
+  return row !== undefined;
+};
+
+/** The last records of a partition may be gone or be none of ours. */
+const finish = async ({ sql }: ReplayDeps, { id }: Replay): Promise<void> => {
+  await sql.begin(async (tx) => {
+    await tx`update outrider.replay_ranges set next = until where replay = ${id}`;
+    await tx`
+      update outrider.replays set state = 'done', changed_at = clock_timestamp()
+      where id = ${id} and state = 'running'`;
+  });
+};

@@ -1,0 +1,43 @@
+/** Commands of `outrider` in the test's own process: what they say, and their exit code. */
+
+import { isFault } from "@outrider/event";
+import { Command, CommanderError } from "commander";
+import type { Finish } from "../../apps/cli/src/arguments.ts";
+import { addDead } from "../../apps/cli/src/dead-command.ts";
+import { addRedrive } from "../../apps/cli/src/redrive-command.ts";
+import { addReplay } from "../../apps/cli/src/replay-command.ts";
+import { createTestContext } from "./cli.ts";
+
+export type Answer = Readonly<{ stdout: string; stderr: string; code: number }>;
+
+export type Services = Readonly<{
+  databaseUrl: string;
+  kafka?: Readonly<{ bootstrapServers: string }>;
+}>;
+
+export const runOutrider = async (services: Services, args: readonly string[]): Promise<Answer> => {
+  const context = createTestContext({
+    settings: { ...services, outrider: { stack: "embedded" } },
+  });
+  const errors: string[] = [];
+  let code = 0;
+  const run = (async (verb: Parameters<Finish>[0]) => {
+    code = await verb(context).catch((error: unknown) => {
+      if (!isFault(error)) throw error;
+      errors.push(`${error.message}\n`);
+      return 1;
+    });
+  }) as unknown as Finish;
+  const program = new Command("outrider")
+    .exitOverride()
+    .configureOutput({ writeErr: (text) => void errors.push(text) });
+  for (const add of [addDead, addRedrive, addReplay]) add(program, run);
+  try {
+    await program.parseAsync(args, { from: "user" });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    code = error.exitCode;
+  }
+  const stdout = context.said.map((line) => `${line}\n`).join("");
+  return { stdout, stderr: errors.join(""), code };
+};
