@@ -14,7 +14,7 @@ import type { Relay } from "@outrider/outbox";
 import { connect, connectDatabase } from "@outrider/postgres";
 import type { Database, Sql } from "@outrider/postgres";
 import { cancelReplay, createReplay, planReplay, readReplay } from "@outrider/redrive";
-import { redriveLetter, searchLetters } from "@outrider/redrive";
+import { redriveLetter, resumeReplay, searchLetters } from "@outrider/redrive";
 import { sql as query } from "drizzle-orm";
 import { createTestDatabase } from "../support/database.ts";
 import type { TestDatabase } from "../support/database.ts";
@@ -145,6 +145,7 @@ const replay = async (
 ) => {
   const { signal = AbortSignal.timeout(30_000), isResumed = false } = more;
   const deps = { ...parts(), isolation: inProcess(parts()), signal };
+  if (isResumed) await resumeReplay(sql, id);
   const { read = (reading) => readRanges(kafka, reading) } = more;
   return runReplay(
     handler,
@@ -174,7 +175,9 @@ describe("reading ranges", () => {
       },
     });
     for (const { partition, from, to } of ranges) {
-      const expected = Array.from({ length: Math.max(0, to - from) }, (_, n) => from + n);
+      // Not what is not there, in a partition that is shorter.
+      const end = Math.min(to, offsets[partition]?.high ?? 0);
+      const expected = Array.from({ length: Math.max(0, end - from) }, (_, n) => from + n);
       assert.deepEqual(
         (found.get(partition) ?? []).map((one) => one.offset),
         expected,

@@ -9,6 +9,7 @@ import { fault } from "@outrider/event";
 import type { KafkaConnection } from "@outrider/event";
 import type { Sql } from "@outrider/postgres";
 import { cancelReplay, createReplay, listReplays, planReplay, readReplay } from "@outrider/redrive";
+import { resumeReplay } from "@outrider/redrive";
 import type { Replay, ReplayPlan, ReplaySummary, ReplayWish } from "@outrider/redrive";
 import { findNodeBinary } from "@outrider/stack";
 import { databaseUrlOf, runningIn, withDatabase } from "./database.ts";
@@ -125,8 +126,7 @@ export const replayResume = (
   { id, json }: Readonly<{ id: number; json: boolean }>,
 ): Promise<number> =>
   withDatabase(context, async (sql) => {
-    const { state } = await readReplay(sql, id);
-    if (state === "cancelled") throw fault("conflict", `Replay ${id} is cancelled`);
+    await resumeReplay(sql, id);
     return follow(context, sql, { id, json, isResumed: true });
   });
 

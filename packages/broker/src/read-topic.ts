@@ -134,9 +134,12 @@ const readAllRanges = async (
   { topic, ranges, onRecords, signal }: RangeReading,
 ): Promise<void> => {
   const found = await findTopic(consumer, topic);
+  const ends = await offsetsAt(consumer, topic, ListOffsetTimestamps.LATEST);
   const cursors = ranges.map(({ partition, from, to }): Cursor => {
     const leader = found.partitions[partition]?.leader ?? -1;
-    return { partition, leader, next: BigInt(from), end: BigInt(to) };
+    // What is not there yet is not waited for.
+    const end = Math.min(to, Number(ends[partition] ?? 0n));
+    return { partition, leader, next: BigInt(from), end: BigInt(end) };
   });
   for (const leader of new Set(cursors.map((cursor) => cursor.leader))) {
     const own = cursors.filter((cursor) => cursor.leader === leader);

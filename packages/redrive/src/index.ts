@@ -13,4 +13,5 @@ export { driveRedrive, stepRedrive } from "./run-redrive.ts";
 export { cleanLetters, startLetterCleaning } from "./clean.ts";
 export type { CleaningLimits } from "./clean.ts";
 export { cancelReplay, createReplay, listReplays, planReplay, readReplay } from "./replays.ts";
+export { resumeReplay } from "./replays.ts";
 export type { Offered, Replay, ReplayPlan, ReplaySummary, ReplayWish } from "./replays.ts";

@@ -60,7 +60,7 @@ export const planReplay = async (
 };
 
 /** Throws `not_found` when there is nothing to read. */
-export const createReplay = (
+export const createReplay = async (
   sql: Sql,
   { handler, topic, again }: ReplayWish,
   { by, reason, ranges }: Readonly<{ by: string; reason: string; ranges: ReplayPlan["ranges"] }>,
@@ -152,12 +152,26 @@ export const readReplay = async (sql: Sql, id: number): Promise<Replay> => {
   };
 };
 
+/**
+ * One whose process has ended goes on; of one that is done, what was redriven since is run. Throws
+ * `not_found`, or `conflict` when it is cancelled.
+ */
+export const resumeReplay = async (sql: Sql, id: number): Promise<void> => {
+  const resumed = await sql`
+    update outrider.replays set state = 'running', changed_at = clock_timestamp()
+    where id = ${id} and state <> 'cancelled'`;
+  if (resumed.count === 0) await refuse(sql, id);
+};
+
 /** What has been run stays so. Throws `not_found`, or `conflict` when it is over. */
 export const cancelReplay = async (sql: Sql, id: number): Promise<void> => {
   const cancelled = await sql`
     update outrider.replays set state = 'cancelled', changed_at = clock_timestamp()
     where id = ${id} and state = 'running'`;
-  if (cancelled.count === 1) return;
+  if (cancelled.count === 0) await refuse(sql, id);
+};
+
+const refuse = async (sql: Sql, id: number): Promise<never> => {
   const { state } = await readReplay(sql, id);
   throw fault("conflict", `Replay ${id} is ${state}`);
 };
