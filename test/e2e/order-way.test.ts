@@ -1,6 +1,7 @@
 /** The way of an order through the real processes, while relay and worker are killed. */
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -13,7 +14,8 @@ import { checkEffects } from "../checker/check-effects.ts";
 import { checkLog, countDuplicates } from "../checker/check-log.ts";
 import { createTestDatabase } from "../support/database.ts";
 import type { TestDatabase } from "../support/database.ts";
-import { testKafka, testRedisUrl } from "../support/environment.ts";
+import { testEnvironment, testKafka, testRedisUrl } from "../support/environment.ts";
+import { runOutrider } from "../support/outrider.ts";
 import { until } from "../support/until.ts";
 import { expectedStats, expectedSummaries, readStats, readSummaries } from "./expected-rows.ts";
 import { logRecordOf, readCommits, readEnds, readLog, recordCommits } from "./observer.ts";
@@ -70,6 +72,9 @@ const readReceipts = async (): Promise<Receipts> =>
 /** What the next requests for a receipt are answered. */
 const failReceipts = (status: number, count: number) =>
   fetch(`${outside.url}/v1/failures`, { method: "PUT", body: JSON.stringify({ status, count }) });
+
+/** Before all that this run writes. */
+const startedAt = new Date();
 
 beforeAll(async () => {
   database = await createTestDatabase();
@@ -202,6 +207,31 @@ describe("2,000 orders while relay and worker are killed", () => {
     expect(checkEffects(expectedSummaries(log), await readSummaries(sql))).toEqual([]);
     expect(checkEffects(expectedStats(log), await readStats(sql))).toEqual([]);
   });
+
+  test("a replay makes the summaries anew, though its command is killed amid it", async () => {
+    await sql`truncate shop.order_summaries`;
+    const args = ["replay", "start", "--handler", "shop.order-summary", "--again"];
+    const more = ["--since", startedAt.toISOString(), "--reason", "the table was lost"];
+    const killed = spawn("bun", ["apps/cli/src/bootstrap.ts", ...args, ...more], {
+      env: { ...testEnvironment(), DATABASE_URL: database.url },
+      cwd: join(import.meta.dirname, "../.."),
+      stdio: "ignore",
+    });
+    const isHalfDone = async () => (await readSummaries(sql)).size > 100;
+    await until(isHalfDone, { what: "some summaries", timeoutMs: 20_000 });
+    killed.kill("SIGKILL");
+    const isGone = async () =>
+      (await sql`select from pg_stat_activity where application_name like '%shop-replay%'`)
+        .length === 0;
+    await until(isGone, { what: "the end of its child" });
+    const [left] = await sql`select id::text as id, state from outrider.replays`;
+    expect(left?.state).toBe("running");
+    const services = { databaseUrl: database.url, kafka };
+    const { code, stdout } = await runOutrider(services, ["replay", "resume", left?.id, "--json"]);
+    expect(JSON.parse(stdout)).toMatchObject({ state: "done", dead: 0, parked: 0 });
+    expect(code).toBe(0);
+    expect(checkEffects(expectedSummaries(log), await readSummaries(sql))).toEqual([]);
+  }, 60_000);
 });
 
 test("every process stops within 10 s of SIGTERM, with exit code 0", async () => {

@@ -151,12 +151,11 @@ const follow = async (
         ...(receipts && { RECEIPTS_URL: receipts }),
         ...host.env,
         DATABASE_URL: databaseUrlOf(context),
-        ...(!context.settings.kafka && {
-          KAFKA_BOOTSTRAP_SERVERS: kafkaOf(context).bootstrapServers,
-        }),
+        KAFKA_BOOTSTRAP_SERVERS: kafkaOf(context).bootstrapServers,
       },
       // Its log lines are for people who look for a cause.
-      stdio: ["ignore", json ? "ignore" : "inherit", "inherit"],
+      // The channel tells it when this process is gone.
+      stdio: ["ignore", json ? "ignore" : "inherit", "inherit", "ipc"],
     },
   );
   const ended = once(child, "exit");

@@ -21,6 +21,7 @@ const order = v.parse(
 
 const stopping = new AbortController();
 for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => stopping.abort());
+process.on("disconnect", () => stopping.abort());
 
 const { databaseUrl: url, deployment, kafka } = settings;
 const clientId = `outrider-${deployment}-${name}`;
