@@ -10,14 +10,14 @@ import { createTestContext } from "./cli.ts";
 
 export type Answer = Readonly<{ stdout: string; stderr: string; code: number }>;
 
-export type Services = Readonly<{
+export type Given = Readonly<{
   databaseUrl: string;
   kafka?: Readonly<{ bootstrapServers: string }>;
 }>;
 
-export const runOutrider = async (services: Services, args: readonly string[]): Promise<Answer> => {
+export const runOutrider = async (given: Given, args: readonly string[]): Promise<Answer> => {
   const context = createTestContext({
-    settings: { ...services, outrider: { stack: "embedded" } },
+    settings: { ...given, outrider: { stack: "embedded" } },
   });
   const errors: string[] = [];
   let code = 0;

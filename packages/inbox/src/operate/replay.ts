@@ -152,7 +152,8 @@ const writeProgress = async (
     update outrider.replay_ranges r
     set next = greatest(r.next, least(r.until, reached.next))
     from unnest(
-      ${positions.map((one) => one.partition)}::int[], ${positions.map((one) => one.offset)}::bigint[]
+      ${positions.map((one) => one.partition)}::int[],
+      ${positions.map((one) => one.offset)}::bigint[]
     ) as reached (partition, next)
     where r.replay = ${id} and r.partition = reached.partition`;
   const [row] = await sql`
