@@ -47,7 +47,7 @@ export const checkIndex: Rule = ({ path, text }) => {
 };
 
 const entries =
-  /^(apps\/[^/]+\/src\/(main|http|worker|suspect|replay|bootstrap)|test\/run|test\/support\/.+)\.ts$/;
+  /^(apps\/\w+\/src\/(main|http|worker|suspect|replay|bootstrap)|test\/(run|support\/.+))\.ts$/;
 
 /** Everything else is given its settings. */
 export const checkEnvironment: Rule = (source) =>
