@@ -1,16 +1,19 @@
-/** `outrider dead` and `outrider redrive`; what is killed runs in a process of its own. */
+/** `outrider dead`, `redrive` and `replay`; what is killed runs in a process of its own. */
 
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
+import { applyTopics } from "@outrider/broker";
 import { connect } from "@outrider/postgres";
 import type { Sql } from "@outrider/postgres";
+import { createReplay } from "@outrider/redrive";
 import type { LetterGroup, LetterSummary, Preview, Redrive } from "@outrider/redrive";
+import { topics } from "../../apps/shop/src/topics.ts";
 import { createTestDatabase } from "../support/database.ts";
 import type { TestDatabase } from "../support/database.ts";
-import { testEnvironment } from "../support/environment.ts";
+import { testEnvironment, testKafka } from "../support/environment.ts";
 import { runOutrider } from "../support/outrider.ts";
 import { until } from "../support/until.ts";
 
@@ -28,7 +31,8 @@ afterAll(async () => {
 afterEach(async () => {
   await sql`
     truncate outrider.inbox, outrider.parked, outrider.parked_heads, outrider.dead_letters,
-      outrider.dead_letter_history, outrider.redrives, outrider.redrive_items`;
+      outrider.dead_letter_history, outrider.redrives, outrider.redrive_items, outrider.replays,
+      outrider.replay_ranges`;
 });
 
 const start = (args: readonly string[]) =>
@@ -103,6 +107,58 @@ describe("outrider dead", () => {
       expect([args.join(" "), answer.code]).toEqual([args.join(" "), 1]);
       expect(answer.stderr).toMatch(message);
     }
+  });
+});
+
+describe("outrider replay", () => {
+  const kafka = testKafka();
+  const replay = (...args: string[]) =>
+    runOutrider({ databaseUrl: database.url, kafka }, ["replay", ...args]);
+  const summary = ["--handler", "shop.order-summary"];
+
+  test("says what would be read, and refuses what cannot be", async () => {
+    await applyTopics(kafka, { topics, profile: "dev" });
+    const preview = JSON.parse((await replay("preview", ...summary, "--json")).stdout);
+    expect(preview).toMatchObject({ group: "shop", topic: "order-events", records: 0 });
+    expect(preview.unread).toHaveLength(12);
+    const people = (await replay("preview", ...summary, "--again")).stdout;
+    expect(people).toMatch(/^shop\.order-summary reads order-events again, up to what/);
+    expect(people).toMatch(/nothing of partitions 0, 1, .*: not read yet/);
+    const reason = ["--reason", "x"];
+    const refusals = [
+      [["preview", "--handler", "none"], /^There is no handler none, but shop\.order-summary, /],
+      [
+        ["preview", ...summary, "--topic", "x"],
+        /^Say which topic of shop\.order-summary: order-ev/,
+      ],
+      [["preview", ...summary, "--offset", "7"], /^An offset is one of a partition/],
+      [["start", ...summary, ...reason], /^There is nothing to read again\n$/],
+      [["start", ...summary], /required option '--reason <text>'/],
+      [["resume", "7"], /^There is no replay 7\n$/],
+      [["show", "7"], /^There is no replay 7\n$/],
+      [["cancel", "7"], /^There is no replay 7\n$/],
+    ] as const;
+    for (const [args, message] of refusals) {
+      const answer = await replay(...args);
+      expect([args.join(" "), answer.code]).toEqual([args.join(" "), 1]);
+      expect(answer.stderr).toMatch(message);
+    }
+    expect((await replay("list")).stdout).toBe("no replays\n");
+  });
+
+  test("lists, shows and cancels what was begun", async () => {
+    const wish = { handler: "shop.order-summary", group: "shop", topic: "order-events" };
+    const ranges = [{ partition: 3, begin: 10, until: 30 }];
+    const who = { by: "ann", reason: "a test" };
+    const id = String(await createReplay(sql, { ...wish, again: true }, { ...who, ranges }));
+    const shown = await replay("show", id);
+    expect(shown.stdout).toMatch(/^records +0 of 20 have been passed$/m);
+    expect(shown.code).toBe(0);
+    expect((await replay("list")).stdout).toMatch(/running +shop\.order-summary#\d+ +order-events/);
+    expect((await replay("cancel", id)).stdout).toBe(`replay ${id} is cancelled\n`);
+    const [listed] = JSON.parse((await replay("list", "--json")).stdout);
+    expect(listed).toMatchObject({ id: Number(id), state: "cancelled", by: "ann" });
+    expect((await replay("resume", id)).stderr).toBe(`Replay ${id} is cancelled\n`);
   });
 });
 

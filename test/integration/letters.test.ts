@@ -6,7 +6,8 @@ import { isFault } from "@outrider/event";
 import type { KafkaRecord } from "@outrider/event";
 import type { Handler } from "@outrider/inbox";
 import { removeOldInbox } from "@outrider/inbox";
-import { cleanLetters, discardLetter, exportLetters, groupLetters } from "@outrider/redrive";
+import { cleanLetters, cleanReplays, createReplay, discardLetter } from "@outrider/redrive";
+import { exportLetters, groupLetters, listReplays } from "@outrider/redrive";
 import { noteLetter, readLetter, redriveLetter, restoreLetter } from "@outrider/redrive";
 import { searchLetters } from "@outrider/redrive";
 import type { LetterFilter, LetterSummary } from "@outrider/redrive";
@@ -210,6 +211,31 @@ test("a letter that held its key without an order is redriven at once", async ()
 });
 
 describe("cleaning", () => {
+  test("removes what the inbox knows of a replay that was over long ago", async () => {
+    const wish = { handler: "test.handler", group: "test", topic, again: true };
+    const ranges = [{ partition: 0, begin: 0, until: 3 }];
+    const ids = [
+      await createReplay(sql, wish, { ...who, ranges }),
+      await createReplay(sql, wish, { ...who, ranges }),
+    ];
+    await sql`
+      insert into outrider.inbox (handler, event_id, state, topic, partition, "offset")
+      select name, gen_random_uuid(), 'handled', ${topic}, 0, 0
+      from unnest(${[...ids.map((id) => `test.handler#${id}`), "test.handler"]}::text[]) as name`;
+    await sql`
+      update outrider.replays set state = 'done', changed_at = now() - interval '40 days'
+      where id = ${ids[0] ?? 0}`;
+    let removed = 0;
+    for (let some = 1; some > 0; removed += some) {
+      some = await cleanReplays(sql, { keepMs: 30 * dayMs });
+    }
+    expect(removed).toBe(2);
+    const left = await sql`select handler from outrider.inbox order by 1`;
+    expect(left.map((row) => row.handler)).toEqual(["test.handler", `test.handler#${ids[1]}`]);
+    expect((await listReplays(sql, 10)).map((one) => one.id)).toEqual(ids.slice(1));
+    await sql`truncate outrider.replays, outrider.replay_ranges`;
+  });
+
   const age = (days: number) => sql`
     update outrider.dead_letters
     set closed_at = closed_at - ${days} * interval '1 day',

@@ -3,7 +3,13 @@
 import { readFileSync } from "node:fs";
 import { userInfo } from "node:os";
 import { fault } from "@outrider/event";
-import { cleanLetters, discardLetter, exportLetters, groupLetters } from "@outrider/redrive";
+import {
+  cleanLetters,
+  cleanReplays,
+  discardLetter,
+  exportLetters,
+  groupLetters,
+} from "@outrider/redrive";
 import { noteLetter, readLetter, redriveLetter, restoreLetter } from "@outrider/redrive";
 import { searchLetters } from "@outrider/redrive";
 import type { HistoryEntry, Letter, LetterFilter, LetterGroup } from "@outrider/redrive";
@@ -192,6 +198,9 @@ export const deadClean = (context: Context, olderThanMs: number): Promise<number
     let removed = 0;
     for (let some = 1; some > 0 && !context.signal.aborted; removed += some) {
       some = await cleanLetters(sql, { keepMs: olderThanMs });
+    }
+    for (let some = 1; some > 0 && !context.signal.aborted;) {
+      some = await cleanReplays(sql, { keepMs: olderThanMs });
     }
     context.report.say(`${removed} closed letters are removed`);
     return 0;

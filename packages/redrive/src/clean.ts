@@ -1,7 +1,7 @@
 /**
- * Removing what was closed long ago: letters with their history, and redrives that are over. Open
- * letters stay, however old. The inbox row of a removed letter is removed with the old ones
- * (packages/inbox), since its record may come again until then.
+ * Removing what was closed long ago: letters with their history, and redrives and replays that are
+ * over. Open letters stay, however old. The inbox row of a removed letter is removed with the old
+ * ones (packages/inbox), since its record may come again until then.
  */
 
 import { setTimeout as delay } from "node:timers/promises";
@@ -46,6 +46,37 @@ export const cleanLetters = (
     return letters.length;
   });
 
+/** Inbox rows of one transaction. */
+const rowsMax = 10_000;
+
+/**
+ * Replays that are over, with what the inbox knows under their own names: not at once, since a
+ * process that was away may still run the same one. Returns how many rows were removed of one.
+ */
+export const cleanReplays = (sql: Sql, { keepMs }: Pick<Cleaning, "keepMs">): Promise<number> =>
+  sql.begin(async (tx) => {
+    const [replay] = await tx<{ id: string; name: string | null }[]>`
+      select id, nullif(ran_as, handler) as name from outrider.replays
+      where state <> 'running'
+        and changed_at < clock_timestamp() - ${keepMs}::float8 * interval '1 ms'
+      order by id limit 1 for update skip locked`;
+    if (!replay) return 0;
+    const { id, name } = replay;
+    const rows = await tx`
+      delete from outrider.inbox where handler = ${name} and event_id in (
+        select i.event_id from outrider.inbox i
+        where i.handler = ${name} and i.state <> 'parked' and not exists (
+          select from outrider.dead_letters letter
+          where letter.handler = i.handler and letter.event_id = i.event_id
+            and letter.state = 'open')
+        limit ${rowsMax})`;
+    if (rows.count === rowsMax) return rows.count;
+    await tx`delete from outrider.breakers where handler = ${name}`;
+    await tx`delete from outrider.replay_ranges where replay = ${id}`;
+    await tx`delete from outrider.replays where id = ${id}`;
+    return rows.count + 1;
+  });
+
 export type CleaningLimits = Readonly<{
   /** Since they were closed. */
   lettersKeepMs: number;
@@ -61,7 +92,9 @@ export const startLetterCleaning = (
   const stopping = new AbortController();
   const live = async (): Promise<void> => {
     while (!stopping.signal.aborted) {
-      const removed = await cleanLetters(sql, { keepMs }).catch((error: unknown) => {
+      const clean = async () =>
+        (await cleanLetters(sql, { keepMs })) + (await cleanReplays(sql, { keepMs }));
+      const removed = await clean().catch((error: unknown) => {
         log.warn({ err: error }, "old letters were not removed");
         return 0;
       });

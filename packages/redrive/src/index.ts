@@ -10,7 +10,7 @@ export { cancelRedrive, createRedrive, listRedrives, pauseRedrive } from "./redr
 export { readRedrive, redriveDefaults, resumeRedrive } from "./redrives.ts";
 export type { Redrive, RedriveOptions, RedriveState, RedriveSummary } from "./redrives.ts";
 export { driveRedrive, stepRedrive } from "./run-redrive.ts";
-export { cleanLetters, startLetterCleaning } from "./clean.ts";
+export { cleanLetters, cleanReplays, startLetterCleaning } from "./clean.ts";
 export type { CleaningLimits } from "./clean.ts";
 export { cancelReplay, createReplay, listReplays, planReplay, readReplay } from "./replays.ts";
 export { resumeReplay } from "./replays.ts";
