@@ -7,7 +7,8 @@ import { readTopic } from "@outrider/broker";
 import { headerTexts, isFault } from "@outrider/event";
 import { createOpenPublisher } from "@outrider/kafka";
 import { isGuardOn, readOutboxStatus, relayout, setGuard } from "@outrider/outbox";
-import { discardLetter, readLetter, redriveLetter, searchLetters } from "@outrider/redrive";
+import { createRedrive, discardLetter, driveRedrive, readLetter } from "@outrider/redrive";
+import { readRedrive, redriveLetter, resumeRedrive, searchLetters } from "@outrider/redrive";
 import { testKafka } from "../support/environment.ts";
 import { countingOn } from "../support/events.ts";
 import type { Counting, RelayScene } from "../support/relay-scene.ts";
@@ -97,6 +98,31 @@ describe("dead letters", () => {
     assert.match(String(refused?.reason), /is discarded, by (ann|ben) at 20/);
     await scene.emptied("blocked");
     assert.deepEqual(await firstsOf(counting.topic, "a"), [2]);
+  });
+
+  test("are redriven together, and it pauses when Kafka refuses the first one again", async () => {
+    scene.start();
+    const keys = ["a", "b", "c"];
+    for (const key of keys) await bury(key, 2);
+    const id = await createRedrive(sql, {}, { ...who, ratePerS: 1000 });
+    const signal = AbortSignal.timeout(30_000);
+    const drive = () => driveRedrive(sql, id, { log: silentLog, random: () => 0, signal });
+    assert.equal(await drive(), "paused");
+    const paused = await readRedrive(sql, id);
+    assert.deepEqual([paused.failed, paused.waiting], [1, 2]);
+    // As if the topic took larger records now.
+    await sql`
+      update outrider.outbox_held set payload = convert_to('{"n":1}', 'UTF8')
+      where length(payload) > 1000`;
+    await resumeRedrive(sql, id, { by: "ben" });
+    assert.equal(await drive(), "done");
+    const handled = async () => (await readRedrive(sql, id)).handled === 2;
+    await until(handled, { what: "two keys", timeoutMs: 20_000 });
+    const again = await createRedrive(sql, {}, { ...who, canary: 0 });
+    const how = { log: silentLog, random: () => 0, signal };
+    assert.equal(await driveRedrive(sql, again, how), "done");
+    await scene.emptied("blocked");
+    for (const key of keys) assert.deepEqual(await firstsOf(counting.topic, key), [1, 2, 3]);
   });
 
   test("of a skipped event go out at the end of their key", async () => {
