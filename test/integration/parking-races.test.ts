@@ -2,10 +2,12 @@
 
 import { describe, expect, test } from "bun:test";
 import { setTimeout as delay } from "node:timers/promises";
+import { fault } from "@outrider/event";
 import type { KafkaRecord } from "@outrider/event";
 import { createDelivery } from "../../packages/inbox/src/delivery.ts";
 import { finish } from "../../packages/inbox/src/parking/outcome.ts";
 import { claimDue } from "../../packages/inbox/src/parking/queue.ts";
+import { runClaim } from "../../packages/inbox/src/parking/run-claim.ts";
 import { createWork } from "../../packages/inbox/src/work.ts";
 import { claimedNames, createActor, endsOrWaits, runOf } from "../support/actors.ts";
 import {
@@ -46,6 +48,17 @@ describe("races", () => {
     await delay(5);
     return records;
   };
+
+  test("whoever has lost a claim gives nothing up, and does not say so", async () => {
+    await parked("a1");
+    const lost = await claim(1);
+    await delay(5);
+    await claim();
+    const handler = handlerOf(() => fault("invalid", "never"));
+    const stopping = new AbortController().signal;
+    const outcome = await runClaim(lost, handler, { ...deps(), transientMaxAgeMs: 1, stopping });
+    expect([outcome.kind, await countOf("dead_letters")]).toEqual(["gone", 0]);
+  });
 
   test("parking an event that a new owner has handled does nothing", async () => {
     const [record] = recordsOf("a1") as [KafkaRecord];

@@ -184,14 +184,14 @@ export const countKill = async (
   await settleHead(tx, claim.head);
 };
 
-/** The claim's one event is given up. */
+/** The claim's one event is given up. False: somebody else has the claim by now. */
 export const buryParked = async (
   tx: TransactionSql,
   claim: Claim,
   { row, onBury, ...failing }: Failing & Readonly<{ row: ParkedRow; onBury: OnBury }>,
-): Promise<void> => {
+): Promise<boolean> => {
   const { handler, head } = claim;
-  if (!(await lockClaim(tx, claim))) return;
+  if (!(await lockClaim(tx, claim))) return false;
   await tx`
     update outrider.inbox set state = 'dead', recorded_at = clock_timestamp()
     where handler = ${handler} and event_id = ${row.eventId} and state = 'parked'`;
@@ -207,6 +207,7 @@ export const buryParked = async (
   }
   await settleHead(tx, head);
   await writeLetter(tx, { handler, waiting: row, attempts: row.attempt + 1, onBury, ...failing });
+  return true;
 };
 
 type Letter = Failing &

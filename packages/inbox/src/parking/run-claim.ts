@@ -144,7 +144,7 @@ export const bury = async (
   const { name, onBury, group = deps.group } = handler;
   const { writeRecord } = deps;
   const dead = { row, onBury, group, writeRecord, ...failing };
-  await store(deps, (tx) => buryParked(tx, claim, dead));
+  if (!(await store(deps, (tx) => buryParked(tx, claim, dead)))) return { kind: "gone" };
   const { failure, error } = failing;
   const what = { handler: name, eventId: row.eventId, code: failure.code, err: error };
   deps.log.error(what, "an event is given up");
@@ -159,14 +159,13 @@ const storeRetry = { baseMs: 100, capMs: 2000 } as const;
  * database was away; the next claim would take it that this process has ended. Twice in effect is
  * once: the first time ends the claim.
  */
-export const store = async (
+export const store = async <T>(
   { sql, log, random, stopping }: Pick<ClaimDeps, "sql" | "log" | "random" | "stopping">,
-  act: (tx: TransactionSql) => Promise<void>,
-): Promise<void> => {
+  act: (tx: TransactionSql) => Promise<T>,
+): Promise<T> => {
   for (let failures = 1; ; failures += 1) {
     try {
-      await sql.begin(act);
-      return;
+      return (await sql.begin(act)) as T;
     } catch (error) {
       if (stopping.aborted) throw error;
       log.warn({ err: error }, "a parked event's outcome could not be stored; once more");
