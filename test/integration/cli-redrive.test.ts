@@ -156,6 +156,7 @@ describe("outrider replay", () => {
     expect(shown.code).toBe(0);
     expect((await replay("list")).stdout).toMatch(/running +shop\.order-summary#\d+ +order-events/);
     expect((await replay("cancel", id)).stdout).toBe(`replay ${id} is cancelled\n`);
+    expect((await replay("show", id, "--watch", "--json")).stdout.split("\n")).toHaveLength(2);
     const [listed] = JSON.parse((await replay("list", "--json")).stdout);
     expect(listed).toMatchObject({ id: Number(id), state: "cancelled", by: "ann" });
     expect((await replay("resume", id)).stderr).toBe(`Replay ${id} is cancelled\n`);

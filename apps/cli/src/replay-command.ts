@@ -7,7 +7,7 @@ import { replayCancel, replayList, replayPreview, replayResume } from "./replay.
 import { replayShow, replayStart } from "./replay.ts";
 import type { WishOptions } from "./replay.ts";
 
-type Flags = { json?: boolean };
+type Flags = { json?: boolean; watch?: boolean };
 
 export const addReplay = (program: Command, run: Finish): void => {
   const replay = program
@@ -46,9 +46,10 @@ export const addReplay = (program: Command, run: Finish): void => {
       run((context) => replayResume(context, { id, json })),
     );
   ofOne("show", "how far it is")
-    .option("--json", "for machines")
-    .action((id: number, { json = false }: Flags) =>
-      run((context) => replayShow(context, { id, json })),
+    .option("--json", "for machines; with --watch a line for each look")
+    .option("--watch", "look again and again until it is over")
+    .action((id: number, { json = false, watch = false }: Flags) =>
+      run((context) => replayShow(context, { id, json, watch })),
     );
   ofOne("cancel", "end it; what has been run stays so").action((id: number) =>
     run((context) => replayCancel(context, id)),

@@ -195,12 +195,18 @@ export const describeReplay = (replay: Replay): string => {
 
 export const replayShow = (
   context: Context,
-  { id, json }: Readonly<{ id: number; json: boolean }>,
+  { id, json, watch }: Readonly<{ id: number; json: boolean; watch: boolean }>,
 ): Promise<number> =>
   withDatabase(context, async (sql) => {
-    const replay = await readReplay(sql, id);
-    context.report.say(json ? JSON.stringify(replay) : describeReplay(replay));
-    return replay.dead > 0 ? attentionCode : 0;
+    const { report, signal } = context;
+    for (;;) {
+      const replay = await readReplay(sql, id);
+      const clear = watch ? "\u001b[2J\u001b[H" : "";
+      report.say(json ? JSON.stringify(replay) : `${clear}${describeReplay(replay)}`);
+      const isOver = replay.state !== "running";
+      if (!watch || isOver || signal.aborted) return replay.dead > 0 ? attentionCode : 0;
+      await delay(lookMs, undefined, { signal }).catch(() => {});
+    }
   });
 
 export const replayList = (
