@@ -204,8 +204,8 @@ describe("outrider redrive", () => {
   });
 
   test("goes on where a killed process has left it, and stops when it is told to", async () => {
-    await bury(12);
-    const args = ["--all", "--reason", "x", "--canary", "0", "--rate", "8"];
+    await bury(16);
+    const args = ["--all", "--reason", "x", "--canary", "0", "--rate", "4"];
     const child = start(["redrive", "start", ...args]);
     const ended = once(child, "exit");
     const redriven = async () =>
@@ -214,7 +214,7 @@ describe("outrider redrive", () => {
     child.kill("SIGKILL");
     await ended;
     const left = await redriven();
-    expect(left).toBeLessThan(12);
+    expect(left).toBeLessThan(16);
     const [row] = await sql`select id::text as id from outrider.redrives`;
     const id = row?.id as string;
     expect(await redriveOf(id)).toMatchObject({ state: "running", redriven: left });
@@ -226,10 +226,10 @@ describe("outrider redrive", () => {
     expect((await outrider("redrive", "pause", id)).code).toBe(0);
     const resumed = await outrider("redrive", "resume", id, "--by", "ben");
     expect([resumed.code, resumed.stderr]).toEqual([0, ""]);
-    expect(await redriveOf(id)).toMatchObject({ state: "done", redriven: 12, refused: 0 });
+    expect(await redriveOf(id)).toMatchObject({ state: "done", redriven: 16, refused: 0 });
     const history = await sql`
       select letter from outrider.dead_letter_history where action = 'redriven'`;
-    expect(new Set(history.map((one) => one.letter)).size).toBe(12);
-    expect(history).toHaveLength(12);
+    expect(new Set(history.map((one) => one.letter)).size).toBe(16);
+    expect(history).toHaveLength(16);
   }, 30_000);
 });

@@ -144,6 +144,8 @@ describe("a redrive", () => {
     world.isBroken = false;
     const id = await create();
     const driving = drive(id);
+    await until(async () => (await readRedrive(sql, id)).redriven > 0, { what: "the first one" });
+    // Longer than it would take to go on.
     await delay(300);
     expect(await readRedrive(sql, id)).toMatchObject({ redriven: 1, pending: 1, waiting: 2 });
     startRunning(handler);
@@ -153,7 +155,7 @@ describe("a redrive", () => {
   test("pauses itself when too many are given up again", async () => {
     const { handler } = await bury(20);
     startRunning(handler);
-    const id = await create({ canary: 0, failuresMax: 3, ratePerS: 20 });
+    const id = await create({ canary: 0, failuresMax: 3, ratePerS: 5 });
     expect(await drive(id)).toBe("paused");
     const { message, failed, waiting } = await readRedrive(sql, id);
     expect(message).toMatch(/^\d+ events were given up again$/);
@@ -173,7 +175,7 @@ describe("a redrive", () => {
 
   test("is paused, resumed and cancelled, and says when it cannot be", async () => {
     await bury(5);
-    const id = await create({ canary: 0, ratePerS: 5 });
+    const id = await create({ canary: 0, ratePerS: 1 });
     const driving = drive(id);
     await until(async () => (await readRedrive(sql, id)).redriven > 0, { what: "the first one" });
     await pauseRedrive(sql, id, { by: "ben" });
