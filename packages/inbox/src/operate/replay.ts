@@ -80,14 +80,16 @@ export const runReplay = async (
     if (!isRunning) ended.abort();
   };
   const noting = repeat(progressMs, stop, note);
+  let isDone = false;
   try {
     await read(replay, parts, { ...deps, signal: stop });
     await rest(() => [...parts.values()].every((one) => one.unresolved() === 0), stop);
-    if (!isOwnName) await rest(async () => !(await hasDue(deps, own.name)), stop);
-    if (!stop.aborted) await finish(deps, replay);
-    return stop.aborted ? "stopped" : "done";
+    if (!isOwnName) await rest(async () => !(await hasDue(deps, own.name).catch(() => true)), stop);
+    if (stop.aborted) return "stopped";
+    await finish(deps, replay);
+    isDone = true;
+    return "done";
   } finally {
-    const isDone = !stop.aborted;
     ended.abort();
     await Promise.all([...parts.values()].map((one) => one.drain(drainMs)));
     await runner?.stop(drainMs);
