@@ -37,6 +37,8 @@ export type ChaosOptions = Readonly<{
   brokers: 1 | 3;
   /** Pause of each writer between two transactions. */
   pauseMs?: number;
+  /** Goes on for longer where the time was too short for one of each kind. */
+  isEachMet?: boolean;
   /** Kinds of faults that are left out, by name. */
   without?: RegExp;
   say(line: string): void;
@@ -192,7 +194,7 @@ const prepare = async (sql: Sql, { postgres, kafka, cluster }: Stage): Promise<v
 /** Injects faults until the time is over; now and then two at once. */
 const inject = async (
   scene: FaultScene,
-  { seconds, without, say }: ChaosOptions,
+  { seconds, without, isEachMet = false, say }: ChaosOptions,
 ): Promise<FaultCounts> => {
   const { random, stage } = scene;
   const faults = faultsOf(stage);
@@ -211,11 +213,13 @@ const inject = async (
     return [one];
   };
   const endMs = performance.now() + seconds * 1000;
-  while (performance.now() < endMs) {
+  const isOver = (): boolean =>
+    performance.now() >= endMs && !(isEachMet && Object.keys(counts).length < kinds.length);
+  while (!isOver()) {
     const isMixed = random() < 0.25;
     const chosen = isMixed ? fitting(draw(), draw()) : [draw()];
     for (const kind of chosen) counts[kind] = (counts[kind] ?? 0) + 1;
-    const leftS = ((endMs - performance.now()) / 1000).toFixed(0);
+    const leftS = Math.max(0, (endMs - performance.now()) / 1000).toFixed(0);
     say(`${leftS.padStart(5)} s left: ${chosen.join(" + ")}`);
     const outcomes = await Promise.allSettled(chosen.map((kind) => faults[kind]?.(scene)));
     for (const one of outcomes) {
