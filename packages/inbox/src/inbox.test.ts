@@ -41,11 +41,13 @@ const createWorld = (watermarks: Record<number, number> = {}) => {
   const warnings: string[] = [];
   const groups: { group: string; topics: readonly string[]; events: SubscriberEvents }[] = [];
   let isAway = false;
+  let isSilent = false;
   const names = (partitions: readonly TopicPartition[]) =>
     partitions.map((one) => one.partition).join();
 
   const client = async (strings: TemplateStringsArray, ...values: unknown[]) => {
     if (isAway) throw new Error("away");
+    if (isSilent) await new Promise(() => {});
     if (/parked_heads|outrider.(readers|breakers)/.test(strings.join(""))) return [];
     if (!strings.join("").includes("insert")) {
       return [...stored].map(([partition, next]) => ({
@@ -98,7 +100,8 @@ const createWorld = (watermarks: Record<number, number> = {}) => {
     return found.events;
   };
   const setAway = (away: boolean) => (isAway = away);
-  return { deps, groups, eventsOf, stored, steps, committed, warnings, setAway };
+  const fallSilent = () => (isSilent = true);
+  return { deps, groups, eventsOf, stored, steps, committed, warnings, setAway, fallSilent };
 };
 
 const at = (partition: number, low: number, high: number): AssignedPartition => ({
@@ -328,4 +331,16 @@ describe("a revoked partition", () => {
     expect(world.warnings.length).toBe(1);
     await inbox.stop();
   });
+});
+
+test("a stop ends in time, though the database does not answer", async () => {
+  const world = createWorld();
+  const inbox = startInbox([handlerOf("test.a").handler], world.deps, {
+    ...settings,
+    ...{ stopMaxMs: 50, breakerPollMs: 1 },
+  });
+  world.fallSilent();
+  await Bun.sleep(10);
+  await inbox.stop();
+  expect(world.warnings).toEqual([expect.stringMatching(/^not all could be given back in time/)]);
 });

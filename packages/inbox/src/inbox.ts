@@ -3,6 +3,7 @@
  * group per group name; every process that runs the same handlers shares their partitions.
  */
 
+import { within } from "@outrider/event";
 import type { Backoff } from "@outrider/event";
 import { breakerDefaults, createBreakers } from "./breaker.ts";
 import type { BreakerLimits, OpenBreaker } from "./breaker.ts";
@@ -27,6 +28,8 @@ export type InboxSettings = Readonly<{
   watermarkMs?: number;
   /** How long a drain waits for handlers before it aborts them. */
   drainMs?: number;
+  /** How long its stop may take in all, within the 10 s that a process has for its end. */
+  stopMaxMs?: number;
   /** Readers that were not seen for so long are taken to have ended. */
   readerDeadMs?: number;
   /** Pauses while an outcome cannot be stored. */
@@ -41,6 +44,7 @@ const defaults = {
   admittedMax: 1000,
   watermarkMs: 1000,
   drainMs: 4000,
+  stopMaxMs: 6500,
   readerDeadMs: 5000,
   retry: { baseMs: 100, capMs: 10_000 },
   freshPollMs: 1000,
@@ -104,14 +108,12 @@ export const startInbox = (
     openBreakers: breakers.open,
     hasTimers: () => timing?.isHealthy() ?? false,
     stop: async () => {
-      // Together within what a process has for its end.
-      await Promise.all([
-        runner.stop(limits.drainMs),
-        ...groups.map((one) => one.stop()),
-        timing?.stop(),
-        cleaning.stop(),
-      ]);
-      await breakers.stop();
+      const parts = [runner.stop(limits.drainMs), ...groups.map((one) => one.stop())];
+      const all = Promise.all([...parts, timing?.stop(), cleaning.stop()]);
+      const ended = await within(limits.stopMaxMs, all.then(breakers.stop));
+      if (ended !== "late") return;
+      // As when it is killed: its claims and readers run out, and others look with care.
+      deps.log.warn({}, "not all could be given back in time; the database does not answer");
     },
   };
 };
