@@ -13,10 +13,8 @@ import { withDatabase } from "./database.ts";
 import { byOf } from "./dead.ts";
 import type { Context } from "./main.ts";
 import { topicModules } from "./project.ts";
+import { attentionCode, lookMs, show } from "./show.ts";
 import { duration, printable, textTable } from "./text-table.ts";
-
-/** For scripts: something needs a human. */
-const attentionCode = 3;
 
 export const redrivePreview = (
   context: Context,
@@ -99,9 +97,6 @@ export const redriveDrive = (context: Context, driving: Driving): Promise<number
     if (resume) await resumeRedrive(sql, id, { by: byOf(resume) });
     return drive(context, sql, driving);
   });
-
-/** Between two looks at how far it is. */
-const lookMs = 500;
 
 /** When this process ends, the operation waits for another one to go on. */
 const drive = async (context: Context, sql: Sql, { id, json }: Driving): Promise<number> => {
@@ -189,17 +184,14 @@ export const describeRedrives = (redrives: readonly RedriveSummary[], now: Date)
 
 type ShowOptions = Readonly<{ id: number; json: boolean; watch: boolean }>;
 
-export const redriveShow = (context: Context, { id, json, watch }: ShowOptions): Promise<number> =>
+export const redriveShow = (context: Context, { id, ...how }: ShowOptions): Promise<number> =>
   withDatabase(context, async (sql) => {
-    const { report, signal } = context;
-    for (;;) {
-      const redrive = await readRedrive(sql, id);
-      const clear = watch ? "\u001b[2J\u001b[H" : "";
-      report.say(json ? JSON.stringify(redrive) : `${clear}${describeRedrive(redrive)}`);
-      const isOver = redrive.state !== "running" && redrive.pending === 0;
-      if (!watch || isOver || signal.aborted) return codeOf(redrive);
-      await delay(lookMs, undefined, { signal }).catch(() => {});
-    }
+    const redrive = await show(context, how, {
+      read: () => readRedrive(sql, id),
+      describe: describeRedrive,
+      isOver: ({ state, pending }) => state !== "running" && pending === 0,
+    });
+    return codeOf(redrive);
   });
 
 export const redriveChange = (

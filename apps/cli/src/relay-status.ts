@@ -5,12 +5,10 @@ import { countMax, readOutboxStatus } from "@outrider/outbox";
 import type { Holder, OutboxStatus } from "@outrider/outbox";
 import { withDatabase } from "./database.ts";
 import type { Context } from "./main.ts";
+import { attentionCode, clearScreen } from "./show.ts";
 import { duration, printable, textTable } from "./text-table.ts";
 
 export type StatusOptions = Readonly<{ json: boolean; watch: boolean; intervalS: number }>;
-
-/** For scripts: something needs a human. */
-const attentionCode = 3;
 
 /** Between the two looks that rates are worked out from. */
 const sampleMs = 1000;
@@ -28,7 +26,7 @@ export const relayStatus = (context: Context, options: StatusOptions): Promise<n
       const problems = problemsOf(now);
       const shown = { ...now, rates, problems };
       if (options.json) report.say(JSON.stringify(shown));
-      else report.say(`${options.watch ? "\u001b[2J\u001b[H" : ""}${describeStatus(now, rates)}`);
+      else report.say(`${options.watch ? clearScreen : ""}${describeStatus(now, rates)}`);
       if (!options.watch) return problems.length > 0 ? attentionCode : 0;
       before = now;
     }

@@ -16,10 +16,8 @@ import { databaseUrlOf, runningIn, withDatabase } from "./database.ts";
 import { byOf } from "./dead.ts";
 import type { Context } from "./main.ts";
 import { replayApps } from "./project.ts";
+import { attentionCode, lookMs, show } from "./show.ts";
 import { duration, printable, textTable } from "./text-table.ts";
-
-/** For scripts: something needs a human. */
-const attentionCode = 3;
 
 export type WishOptions = Readonly<{
   handler: string;
@@ -130,8 +128,6 @@ export const replayResume = (
     return follow(context, sql, { id, json, isResumed: true });
   });
 
-const lookMs = 500;
-
 /** Runs it in a process of the app's, and shows how far it is. */
 const follow = async (
   context: Context,
@@ -195,18 +191,15 @@ export const describeReplay = (replay: Replay): string => {
 
 export const replayShow = (
   context: Context,
-  { id, json, watch }: Readonly<{ id: number; json: boolean; watch: boolean }>,
+  { id, ...how }: Readonly<{ id: number; json: boolean; watch: boolean }>,
 ): Promise<number> =>
   withDatabase(context, async (sql) => {
-    const { report, signal } = context;
-    for (;;) {
-      const replay = await readReplay(sql, id);
-      const clear = watch ? "\u001b[2J\u001b[H" : "";
-      report.say(json ? JSON.stringify(replay) : `${clear}${describeReplay(replay)}`);
-      const isOver = replay.state !== "running";
-      if (!watch || isOver || signal.aborted) return replay.dead > 0 ? attentionCode : 0;
-      await delay(lookMs, undefined, { signal }).catch(() => {});
-    }
+    const replay = await show(context, how, {
+      read: () => readReplay(sql, id),
+      describe: describeReplay,
+      isOver: ({ state }) => state !== "running",
+    });
+    return replay.dead > 0 ? attentionCode : 0;
   });
 
 export const replayList = (
