@@ -7,6 +7,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Backoff, KafkaRecord } from "@outrider/event";
 import { breakerDefaults, createBreakers } from "../breaker.ts";
+import type { Breakers } from "../breaker.ts";
 import type { Handler } from "../handler.ts";
 import { startRunner } from "../parking/runner.ts";
 import type { RunnerDeps } from "../parking/runner.ts";
@@ -101,19 +102,21 @@ export const runReplay = async (
 
 type Parts = ReadonlyMap<number, Partition>;
 
-const openPartitions = (own: Handler, replay: Replay, deps: RunnerDeps): Parts => {
-  const breakers = deps.breakers as ReturnType<typeof createBreakers>;
-  return new Map(
+const openPartitions = (
+  own: Handler,
+  replay: Replay,
+  deps: RunnerDeps & Readonly<{ breakers: Breakers }>,
+): Parts =>
+  new Map(
     replay.ranges.map(({ partition, next, until }) => [
       partition,
       createPartition({ topic: replay.topic, partition, offset: next }, [own], {
         ...deps,
-        ...{ work: createWork(deps), breakers, isAlone: true, retry, onResolved: () => {} },
+        ...{ work: createWork(deps), isAlone: true, retry, onResolved: () => {} },
         ...(replay.isResumed && { unsure: { count: admittedMax, before: until } }),
       }),
     ]),
   );
-};
 
 const read = (
   { topic, ranges }: Replay,

@@ -142,17 +142,17 @@ type Task = Readonly<{ handler: Handler; claims: readonly [Claim, ...Claim[]] }>
 const tasksOf = (claims: readonly Claim[], byName: ReadonlyMap<string, Handler>): Task[] =>
   [...Map.groupBy(claims, (claim) => claim.handler)].flatMap(([name, ofHandler]) => {
     const handler = byName.get(name) as Handler;
-    const { fresh = [], suspect = [], alone = [] } = Object.groupBy(ofHandler, companyOf);
+    const { untried = [], suspect = [], alone = [] } = Object.groupBy(ofHandler, companyOf);
     return [
       ...alone.map((claim) => [claim] as const),
-      ...batchesOf(fresh, handler.batchSizeMax),
+      ...batchesOf(untried, handler.batchSizeMax),
       ...batchesOf(suspect, handler.batchSizeMax),
     ].map((together) => ({ handler, claims: together }));
   });
 
-const companyOf = ({ rows: [row] }: Claim): "fresh" | "suspect" | "alone" => {
+const companyOf = ({ rows: [row] }: Claim): "untried" | "suspect" | "alone" => {
   if (!row || row.attempt > 0) return "alone";
-  if (row.lost === 0) return "fresh";
+  if (row.lost === 0) return "untried";
   return isFirstSuspicion(row) ? "suspect" : "alone";
 };
 
@@ -162,8 +162,12 @@ const batchesOf = (claims: readonly Claim[], sizeMax: number): Task["claims"][] 
   let size = Infinity;
   for (const claim of claims) {
     size += claim.rows.length;
-    if (size <= sizeMax) batches.at(-1)?.push(claim);
-    else [size] = [claim.rows.length, batches.push([claim])];
+    if (size <= sizeMax) {
+      batches.at(-1)?.push(claim);
+      continue;
+    }
+    size = claim.rows.length;
+    batches.push([claim]);
   }
   return batches;
 };
