@@ -4,7 +4,7 @@
  * that ran beside each other (S8), and events given up for what others have done (S9).
  */
 
-import { beforeAll, beforeEach, describe, expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { fault } from "@outrider/event";
 import type { KafkaRecord } from "@outrider/event";
 import { redriveLetter } from "@outrider/redrive";
@@ -26,14 +26,11 @@ import {
   useParkingScene,
 } from "../support/parking-scene.ts";
 import type { Scene } from "../support/parking-scene.ts";
-import { createSeen, overlapsOf, seeingHandler } from "../support/seen.ts";
+import { overlapsOf, seeingHandler, useSeen } from "../support/seen.ts";
 import { until } from "../support/until.ts";
 
 useParkingScene();
-beforeAll(createSeen);
-beforeEach(async () => {
-  await sql`truncate seen`;
-});
+useSeen();
 
 type Rewrite = (statement: string) => string;
 const sound: Rewrite = (text) => text;

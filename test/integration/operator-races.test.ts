@@ -3,7 +3,7 @@
  * comes first is not left to chance.
  */
 
-import { beforeAll, beforeEach, describe, expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { fault, isFault } from "@outrider/event";
 import type { KafkaRecord } from "@outrider/event";
 import type { Handler, Isolation } from "@outrider/inbox";
@@ -35,14 +35,11 @@ import {
   states,
   useParkingScene,
 } from "../support/parking-scene.ts";
-import { createSeen, overlapsOf, seeingHandler, seen } from "../support/seen.ts";
+import { overlapsOf, seeingHandler, seen, useSeen } from "../support/seen.ts";
 import { until } from "../support/until.ts";
 
 useParkingScene();
-beforeAll(createSeen);
-beforeEach(async () => {
-  await sql`truncate seen`;
-});
+useSeen();
 
 const who = { by: "ann", reason: "a test" };
 const never = fault("invalid", "never");

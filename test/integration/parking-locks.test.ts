@@ -4,7 +4,7 @@
  * each test holds one transaction halfway and lets another one come from the other side.
  */
 
-import { beforeAll, beforeEach, describe, expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import type { KafkaRecord } from "@outrider/event";
 import { defineHandler } from "@outrider/inbox";
 import { sql as query } from "drizzle-orm";
@@ -42,14 +42,11 @@ import {
   states,
   useParkingScene,
 } from "../support/parking-scene.ts";
-import { createSeen, seeingHandler, seen } from "../support/seen.ts";
+import { seeingHandler, seen, useSeen } from "../support/seen.ts";
 import { silentLog } from "../support/silent-log.ts";
 
 useParkingScene();
-beforeAll(createSeen);
-beforeEach(async () => {
-  await sql`truncate seen`;
-});
+useSeen();
 
 const handler = seeingHandler(() => undefined);
 const parkUnrun = (records: readonly KafkaRecord[], scene = deps()) =>

@@ -1,5 +1,6 @@
 /** Handlers whose every effect is kept, also what should not be, and what the checker says. */
 
+import { beforeAll, beforeEach } from "bun:test";
 import type { KafkaRecord } from "@outrider/event";
 import { defineHandler } from "@outrider/inbox";
 import type { Handler } from "@outrider/inbox";
@@ -12,6 +13,14 @@ export const createSeen = async (): Promise<void> => {
     create table seen (
       position bigint generated always as identity, event_id uuid, key text, sequence int,
       xid xid8 default pg_current_xact_id(), snapshot pg_snapshot default pg_current_snapshot())`;
+};
+
+/** Its table, empty before each test. To be called once by the file that uses it. */
+export const useSeen = (): void => {
+  beforeAll(createSeen);
+  beforeEach(async () => {
+    await sql`truncate seen`;
+  });
 };
 
 /** Effects in the order in which they were made. */
