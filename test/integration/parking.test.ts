@@ -4,7 +4,7 @@ import { describe, expect, test } from "bun:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { fault, isFault } from "@outrider/event";
 import type { KafkaRecord } from "@outrider/event";
-import { readParked } from "@outrider/inbox";
+import { defineBatchHandler, readParked } from "@outrider/inbox";
 import type { Handler, Isolation } from "@outrider/inbox";
 import type { HeaderPair } from "@outrider/postgres";
 import { discardLetter, redriveLetter } from "@outrider/redrive";
@@ -32,6 +32,7 @@ import {
   states,
   emptied,
   boom,
+  definition,
 } from "../support/parking-scene.ts";
 
 useParkingScene();
@@ -150,6 +151,17 @@ describe("an event that fails", () => {
     const [parked] = await readParked(sql, [name]);
     expect(parked?.oldestAgeMs).toBeWithin(3_600_000, 3_660_000);
   });
+});
+
+test("keys that are parked share runs of at most a batch", async () => {
+  const sizes: number[] = [];
+  const run = async (events: readonly unknown[]) => void sizes.push(events.length);
+  const handler = defineBatchHandler({ name, on: [definition], batchSizeMax: 2, run });
+  const deliveries = recordsOf("a1 b1 c1 d1 e1").map((record) => createDelivery(record));
+  await createWork(deps()).parkUnrun(handler, deliveries);
+  startRunning(handler);
+  await emptied("parked_heads");
+  expect(sizes.toSorted()).toEqual([1, 2, 2]);
 });
 
 describe("an event that is given up", () => {
