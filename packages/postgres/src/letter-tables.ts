@@ -46,6 +46,11 @@ export const deadLetters = outrider.table(
     pg.index("dead_letters_fingerprint").on(table.state, table.fingerprint, table.id),
     pg.index("dead_letters_handler").on(table.state, table.handler, table.id),
     pg.index("dead_letters_topic").on(table.state, table.topic, table.id),
+    pg.index("dead_letters_code").on(table.state, table.code, table.id),
+    pg
+      .index("dead_letters_replaced_by")
+      .on(table.replacedBy)
+      .where(sql`"replaced_by" is not null`),
     // Hashed for the same reason as in `parked_heads`.
     pg.index("dead_letters_key").on(sql`sha256(${table.key})`),
     pg.check("dead_letters_origin", sql`"origin" in ('relay', 'handler')`),

@@ -121,7 +121,10 @@ export const outboxHeld = outrider.table(
     payload: bytea("payload").notNull(),
     createdAt: timestamp("created_at").notNull(),
   },
-  (table) => [pg.primaryKey({ columns: [table.block, table.id] })],
+  (table) => [
+    pg.primaryKey({ columns: [table.block, table.id] }),
+    pg.index("outbox_held_event").on(table.eventId),
+  ],
 );
 
 /** One row per (handler, event) and its outcome, whatever it is. */
@@ -215,6 +218,10 @@ export const parked = outrider.table(
   (table) => [
     pg.index("parked_queue").on(table.head, table.partition, table.offset),
     pg.uniqueIndex("parked_event").on(table.eventId, table.handler),
+    pg
+      .index("parked_code")
+      .on(table.code, table.head)
+      .where(sql`"code" is not null`),
     pg.check("parked_state", sql`"state" in ('due', 'dead')`),
   ],
 );
