@@ -183,6 +183,7 @@ describe("the tables", () => {
       "relays",
       "shards",
       "watermarks",
+      "workers",
     ]);
     for (const { name } of rows) {
       expect(optionsOf(name)).toHaveProperty("autovacuum_vacuum_scale_factor", "0");
