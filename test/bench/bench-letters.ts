@@ -124,7 +124,9 @@ export const benchLetters = async (
   let id = 0;
   const rates: { wanted: number; lettersPerS: number }[] = [];
   const createMs = await timed(async () => {
-    id = await createRedrive(sql, {}, { by: "bench", reason: "bench", ratePerS: 100, canary: 0 });
+    id = await sql.begin((tx) =>
+      createRedrive(tx, {}, { by: "bench", reason: "bench", ratePerS: 100, canary: 0 }),
+    );
   });
   for (const wanted of [100, 500, 100_000]) {
     await sql`update outrider.redrives set rate_per_s = ${wanted} where id = ${id}`;

@@ -86,7 +86,9 @@ const isQuiet = async (): Promise<boolean> => {
 
 const decideAll = async (): Promise<void> => {
   for (const { id } of await sql`select id from outrider.dead_letters where state = 'open'`) {
-    await discardLetter(sql, { id: Number(id), by: "test", reason: "a fault test" });
+    await sql.begin((tx) =>
+      discardLetter(tx, { id: Number(id), by: "test", reason: "a fault test" }),
+    );
   }
 };
 

@@ -133,7 +133,7 @@ const startOperator = ({ sql }: HistoryScene) => {
     while (!isOver) {
       for (const { id, code } of await searchLetters(sql, { state: "open" }, { limit: 10 })) {
         const decide = code === "PROCESS_KILLED" ? redriveLetter : discardLetter;
-        await decide(sql, { id, by: "failpoints", reason: "a fault test" });
+        await sql.begin((tx) => decide(tx, { id, by: "failpoints", reason: "a fault test" }));
       }
       await delay(20);
     }

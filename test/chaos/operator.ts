@@ -26,29 +26,31 @@ export const startOperator = (sql: Sql, random: () => number): Operator => {
     if (letter.handler !== null) return decideForHandler(letter, decision);
     const dice = random();
     if (dice < 0.4) {
-      await discardLetter(sql, decision);
+      await sql.begin((tx) => discardLetter(tx, decision));
       counts.discarded += 1;
     } else if (dice < 0.8 || !mayRetry) {
       const payload = Buffer.from(JSON.stringify({ edited: true }));
-      await redriveLetter(sql, { ...decision, edit: { eventId: randomUUID(), payload } });
+      await sql.begin((tx) =>
+        redriveLetter(tx, { ...decision, edit: { eventId: randomUUID(), payload } }),
+      );
       counts.edited += 1;
     } else {
       // It is too large still, and will be refused again.
-      await redriveLetter(sql, decision);
+      await sql.begin((tx) => redriveLetter(tx, decision));
       counts.retried += 1;
     }
   };
 
   const decideForHandler = async (letter: LetterSummary, decision: Decision): Promise<void> => {
     if (random() < 0.4) {
-      await discardLetter(sql, decision);
+      await sql.begin((tx) => discardLetter(tx, decision));
       counts.discarded += 1;
       return;
     }
     const { payload } = await readLetter(sql, letter.id);
     const mended = { ...JSON.parse(Buffer.from(payload).toString("utf8")), text: "mended" };
     const edit = { eventId: randomUUID(), payload: Buffer.from(JSON.stringify(mended)) };
-    await redriveLetter(sql, { ...decision, edit });
+    await sql.begin((tx) => redriveLetter(tx, { ...decision, edit }));
     counts.edited += 1;
   };
 

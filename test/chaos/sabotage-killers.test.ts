@@ -148,7 +148,9 @@ const run = async ({
   }
   const letters = await sql<{ id: number; code: string }[]>`
     select id::float8 as id, code from outrider.dead_letters where state = 'open'`;
-  for (const { id } of letters) await discardLetter(sql, { id, by: "ann", reason: "a test" });
+  for (const { id } of letters) {
+    await sql.begin((tx) => discardLetter(tx, { id, by: "ann", reason: "a test" }));
+  }
   return [
     ...letters.map((letter) => letter.code),
     ended.workers > endsMax.workers ? "too many workers" : "workers",

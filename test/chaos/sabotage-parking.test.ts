@@ -51,7 +51,9 @@ describe("skipped events that are redriven while a later one of their key runs",
     await gate.reached();
     const fresh = freshLooks(scene.sql);
     for (const { id } of await sql`select id from outrider.dead_letters order by id`) {
-      await redriveLetter(scene.sql, { id: Number(id), by: "ann", reason: "a test" });
+      await scene.sql.begin((tx) =>
+        redriveLetter(tx, { id: Number(id), by: "ann", reason: "a test" }),
+      );
       await fresh.look();
     }
     await fresh.look();

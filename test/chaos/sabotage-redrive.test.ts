@@ -38,7 +38,10 @@ const run = async (between: Between): Promise<string[]> => {
   world.isBroken = false;
   startRunning(handler);
   const options = { by: "ann", reason: "a test", canary: 0, failuresMax: 1000, ratePerS: 300 };
-  const ids = [await createRedrive(client, {}, options), await createRedrive(client, {}, options)];
+  const ids = [
+    await client.begin((tx) => createRedrive(tx, {}, options)),
+    await client.begin((tx) => createRedrive(tx, {}, options)),
+  ];
   const how = { log: silentLog, random: () => 0, signal: AbortSignal.timeout(20_000) };
   await Promise.all([...ids, ...ids].map((id) => driveRedrive(client, id, how)));
   await emptied("parked_heads");

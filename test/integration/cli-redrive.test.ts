@@ -150,7 +150,9 @@ describe("outrider replay", () => {
     const wish = { handler: "shop.order-summary", group: "shop", topic: "order-events" };
     const ranges = [{ partition: 3, begin: 10, until: 30 }];
     const who = { by: "ann", reason: "a test" };
-    const id = String(await createReplay(sql, { ...wish, again: true }, { ...who, ranges }));
+    const id = String(
+      await sql.begin((tx) => createReplay(tx, { ...wish, again: true }, { ...who, ranges })),
+    );
     const shown = await replay("show", id);
     expect(shown.stdout).toMatch(/^records +0 of 20 have been passed$/m);
     expect(shown.code).toBe(0);

@@ -11,6 +11,7 @@ import { exportLetters, groupLetters, listReplays } from "@outrider/redrive";
 import { noteLetter, readLetter, redriveLetter, restoreLetter } from "@outrider/redrive";
 import { searchLetters } from "@outrider/redrive";
 import type { LetterFilter, LetterSummary } from "@outrider/redrive";
+import { failureOf } from "../support/counted.ts";
 import {
   countOf,
   emptied,
@@ -62,7 +63,7 @@ describe("letters", () => {
       values ('relay', ${randomUUID()}, 'other', convert_to('d', 'UTF8'), '[]',
         convert_to('{"text":"a needle"}', 'UTF8'), 'TOO_LARGE', 'It is too large', 'relay x',
         now(), now() - interval '1 day')`;
-    await discardLetter(sql, { id: newest.id, ...who });
+    await sql.begin((tx) => discardLetter(tx, { id: newest.id, ...who }));
     const hour = new Date(Date.now() - 3_600_000);
     const found: readonly (readonly [LetterFilter, string])[] = [
       [{}, "dcba"],
@@ -132,13 +133,15 @@ describe("the history of a letter", () => {
     const { world, handler, newest } = await bury("a1");
     const { id } = newest;
     startRunning(handler);
-    await noteLetter(sql, { id, by: "ben", reason: "it waits for the new price list" });
-    await redriveLetter(sql, { id, ...who });
+    await sql.begin((tx) =>
+      noteLetter(tx, { id, by: "ben", reason: "it waits for the new price list" }),
+    );
+    await sql.begin((tx) => redriveLetter(tx, { id, ...who }));
     const isOpen = async () => (await readLetter(sql, id)).attempts === 2;
     await until(isOpen, { what: "the second burial" });
     world.isBroken = false;
     const edit = { eventId: randomUUID(), payload: Buffer.from('{"key":"a","n":1,"text":"new"}') };
-    await redriveLetter(sql, { id, ...who, edit });
+    await sql.begin((tx) => redriveLetter(tx, { id, ...who, edit }));
     await emptied("parked_heads");
     const { history, state, replacedBy } = await readLetter(sql, id);
     expect([state, replacedBy]).toEqual(["redriven", edit.eventId]);
@@ -161,36 +164,35 @@ describe("a discarded letter", () => {
     const { world, handler, newest } = await bury("a1 a2");
     world.isBroken = false;
     startRunning(handler);
-    await discardLetter(sql, { id: newest.id, ...who });
+    await sql.begin((tx) => discardLetter(tx, { id: newest.id, ...who }));
     await emptied("parked_heads");
-    await restoreLetter(sql, { id: newest.id, ...who });
+    await sql.begin((tx) => restoreLetter(tx, { id: newest.id, ...who }));
     expect(await readLetter(sql, newest.id)).toMatchObject({
       ...{ state: "open", skipped: true, closedBy: null, reason: null, waiting: 0 },
     });
     const [next] = recordsOf("a3");
     await resolved(feed(handler, [{ ...(next as KafkaRecord), offset: 7 }]));
     expect(await ofKey("a")).toEqual([2, 3]);
-    await redriveLetter(sql, { id: newest.id, ...who });
+    await sql.begin((tx) => redriveLetter(tx, { id: newest.id, ...who }));
     await emptied("parked_heads");
     expect([await ofKey("a"), await states()]).toEqual([[2, 3, 1], { handled: 3 }]);
   });
 
   test("alone can be restored", async () => {
     const { newest } = await bury("a1");
-    const open = await restoreLetter(sql, { id: newest.id, ...who }).catch((error) => error);
-    expect([isFault(open, "conflict"), open.message]).toEqual([
-      true,
-      `Dead letter ${newest.id} is open`,
-    ]);
-    const none = await noteLetter(sql, { id: 999_999, ...who }).catch((error) => error);
-    expect(isFault(none, "not_found")).toBe(true);
+    const open = sql.begin((tx) => restoreLetter(tx, { id: newest.id, ...who }));
+    expect(await failureOf(open)).toMatchObject({
+      ...{ code: "conflict", message: `Dead letter ${newest.id} is open` },
+    });
+    const none = sql.begin((tx) => noteLetter(tx, { id: 999_999, ...who }));
+    expect(isFault(await failureOf(none), "not_found")).toBe(true);
   });
 });
 
 test("what killed its process has all its tries again when it is redriven", async () => {
   const { newest } = await bury("a1 a2");
   await sql`update outrider.parked set killed = 2, lost = 3`;
-  await redriveLetter(sql, { id: newest.id, ...who });
+  await sql.begin((tx) => redriveLetter(tx, { id: newest.id, ...who }));
   const [row] = await sql`
     select killed, lost, attempt from outrider.parked where event_id = ${newest.eventId}`;
   expect({ ...row }).toEqual({ killed: 0, lost: 0, attempt: 0 });
@@ -206,7 +208,7 @@ test("a letter that held its key without an order is redriven at once", async ()
   const [newest] = await searchLetters(sql, {}, page);
   world.isBroken = false;
   startRunning(handler);
-  await redriveLetter(sql, { id: newest?.id ?? 0, ...who });
+  await sql.begin((tx) => redriveLetter(tx, { id: newest?.id ?? 0, ...who }));
   await until(async () => (await ofKey("a")).length === 1, { what: "the event" });
 });
 
@@ -215,8 +217,8 @@ describe("cleaning", () => {
     const wish = { handler: "test.handler", group: "test", topic, again: true };
     const ranges = [{ partition: 0, begin: 0, until: 3 }];
     const ids = [
-      await createReplay(sql, wish, { ...who, ranges }),
-      await createReplay(sql, wish, { ...who, ranges }),
+      await sql.begin((tx) => createReplay(tx, wish, { ...who, ranges })),
+      await sql.begin((tx) => createReplay(tx, wish, { ...who, ranges })),
     ];
     await sql`
       insert into outrider.inbox (handler, event_id, state, topic, partition, "offset")
@@ -232,7 +234,7 @@ describe("cleaning", () => {
     expect(removed).toBe(2);
     const left = await sql`select handler from outrider.inbox order by 1`;
     expect(left.map((row) => row.handler)).toEqual(["test.handler", `test.handler#${ids[1]}`]);
-    expect((await listReplays(sql, 10)).map((one) => one.id)).toEqual(ids.slice(1));
+    expect((await listReplays(sql, { limit: 10 })).map((one) => one.id)).toEqual(ids.slice(1));
     await sql`truncate outrider.replays, outrider.replay_ranges`;
   });
 
@@ -244,9 +246,9 @@ describe("cleaning", () => {
 
   test("removes letters closed long ago, with their history; open ones never", async () => {
     const { letters } = await bury("a1 b1 c1");
-    await discardLetter(sql, { id: letters[0]?.id ?? 0, ...who });
+    await sql.begin((tx) => discardLetter(tx, { id: letters[0]?.id ?? 0, ...who }));
     await age(40);
-    await discardLetter(sql, { id: letters[1]?.id ?? 0, ...who });
+    await sql.begin((tx) => discardLetter(tx, { id: letters[1]?.id ?? 0, ...who }));
     expect(await cleanLetters(sql, { keepMs: 30 * dayMs })).toBe(1);
     expect(await cleanLetters(sql, { keepMs: 30 * dayMs })).toBe(0);
     expect(keysOf(await searchLetters(sql, {}, page))).toBe("ba");
@@ -258,7 +260,7 @@ describe("cleaning", () => {
   test("leaves the inbox row of a letter that is there, and removes it behind", async () => {
     const { handler, letters } = await bury("a1 b1");
     const [closed] = letters;
-    await discardLetter(sql, { id: closed?.id ?? 0, ...who });
+    await sql.begin((tx) => discardLetter(tx, { id: closed?.id ?? 0, ...who }));
     await sql`update outrider.inbox set recorded_at = recorded_at - interval '60 days'`;
     await sql`
       insert into outrider.watermarks ("group", topic, partition, next_offset)

@@ -75,8 +75,9 @@ describe("dead letters", () => {
     const id = await bury("a", 5);
     const edit = { eventId: randomUUID(), payload: Buffer.from('{"key":"a","n":1}') };
     const broken = { ...edit, payload: Buffer.from("{") };
-    await assert.rejects(redriveLetter(sql, { id, ...who, edit: broken }), hasCode("invalid"));
-    await redriveLetter(sql, { id, ...who, edit });
+    const refused = sql.begin((tx) => redriveLetter(tx, { id, ...who, edit: broken }));
+    await assert.rejects(refused, hasCode("invalid"));
+    await sql.begin((tx) => redriveLetter(tx, { id, ...who, edit }));
     await scene.emptied("blocked");
     assert.deepEqual(await firstsOf(counting.topic, "a"), range(1, 6));
     const letter = await readLetter(sql, id);
@@ -89,8 +90,8 @@ describe("dead letters", () => {
     scene.start();
     const id = await bury("a", 1);
     const both = await Promise.allSettled([
-      discardLetter(sql, { id, ...who }),
-      discardLetter(sql, { id, by: "ben", reason: "too" }),
+      sql.begin((tx) => discardLetter(tx, { id, ...who })),
+      sql.begin((tx) => discardLetter(tx, { id, by: "ben", reason: "too" })),
     ]);
     assert.deepEqual(both.map((one) => one.status).sort(), ["fulfilled", "rejected"]);
     const refused = both.find((one) => one.status === "rejected");
@@ -104,7 +105,7 @@ describe("dead letters", () => {
     scene.start();
     const keys = ["a", "b", "c"];
     for (const key of keys) await bury(key, 2);
-    const id = await createRedrive(sql, {}, { ...who, ratePerS: 1000 });
+    const id = await sql.begin((tx) => createRedrive(tx, {}, { ...who, ratePerS: 1000 }));
     const signal = AbortSignal.timeout(30_000);
     const drive = () => driveRedrive(sql, id, { log: silentLog, random: () => 0, signal });
     assert.equal(await drive(), "paused");
@@ -114,11 +115,11 @@ describe("dead letters", () => {
     await sql`
       update outrider.outbox_held set payload = convert_to('{"n":1}', 'UTF8')
       where length(payload) > 1000`;
-    await resumeRedrive(sql, id, { by: "ben" });
+    await sql.begin((tx) => resumeRedrive(tx, id, { by: "ben" }));
     assert.equal(await drive(), "done");
     const handled = async () => (await readRedrive(sql, id)).handled === 2;
     await until(handled, { what: "two keys", timeoutMs: 20_000 });
-    const again = await createRedrive(sql, {}, { ...who, canary: 0 });
+    const again = await sql.begin((tx) => createRedrive(tx, {}, { ...who, canary: 0 }));
     const how = { log: silentLog, random: () => 0, signal };
     assert.equal(await driveRedrive(sql, again, how), "done");
     await scene.emptied("blocked");
@@ -133,7 +134,7 @@ describe("dead letters", () => {
     const [letter] = await searchLetters(sql, { state: "open" }, { limit: 1 });
     assert.equal(letter?.skipped, true);
     const edit = { eventId: randomUUID(), payload: Buffer.from('{"key":"a","n":1}') };
-    await redriveLetter(sql, { id: letter?.id ?? 0, ...who, edit });
+    await sql.begin((tx) => redriveLetter(tx, { id: letter?.id ?? 0, ...who, edit }));
     await scene.emptied("outbox");
     assert.deepEqual(await firstsOf(counting.topic, "a"), [2, 1]);
     const [, last] = await readTopic(testKafka(), counting.topic);

@@ -73,9 +73,10 @@ const runAll = async (handler: Handler): Promise<void> => {
 type Decide = (client: Sql, id: number) => Promise<void>;
 
 const edited = { eventId: "01a1fd9c-dbf5-763f-9075-add4726ffcad", payload: Buffer.from("{}") };
-const redrive: Decide = (client, id) => redriveLetter(client, { id, ...who });
-const discard: Decide = (client, id) => discardLetter(client, { id, ...who });
-const edit: Decide = (client, id) => redriveLetter(client, { id, ...who, edit: edited });
+const redrive: Decide = (client, id) => client.begin((tx) => redriveLetter(tx, { id, ...who }));
+const discard: Decide = (client, id) => client.begin((tx) => discardLetter(tx, { id, ...who }));
+const edit: Decide = (client, id) =>
+  client.begin((tx) => redriveLetter(tx, { id, ...who, edit: edited }));
 const decisions = { redrive, discard, edit } as const;
 
 describe("a skipped event that is redriven while a later one of its key runs", () => {

@@ -12,6 +12,7 @@ import { sql as query } from "drizzle-orm";
 import { createDelivery } from "../../packages/inbox/src/delivery.ts";
 import { claimDue } from "../../packages/inbox/src/parking/queue.ts";
 import { createWork } from "../../packages/inbox/src/work.ts";
+import { failureOf } from "../support/counted.ts";
 import { inProcess } from "../support/in-process.ts";
 import { until } from "../support/until.ts";
 import {
@@ -123,7 +124,7 @@ describe("an event that fails", () => {
     await resolved(feed(handler, recordsOf("a1 a2")));
     await sql`update outrider.parked set parked_at = parked_at - interval '2 days'`;
     const [letter] = await sql`select id::float8 as id from outrider.dead_letters`;
-    await discardLetter(sql, { id: letter?.id, by: "ann", reason: "a test" });
+    await sql.begin((tx) => discardLetter(tx, { id: letter?.id, by: "ann", reason: "a test" }));
     startRunning(handler);
     await emptied("parked_heads");
     expect([await effects(), await countOf("dead_letters")]).toEqual(["a2", 1]);
@@ -232,7 +233,7 @@ test("a record's headers stay as they came: parked, as a letter, and parked agai
   await runner.stop(100);
   expect<unknown>(await hops("dead_letters")).toEqual(expected);
   const [letter] = await sql`select id::float8 as id from outrider.dead_letters`;
-  await redriveLetter(sql, { id: letter?.id, by: "ann", reason: "a test" });
+  await sql.begin((tx) => redriveLetter(tx, { id: letter?.id, by: "ann", reason: "a test" }));
   expect<unknown>(await hops("parked")).toEqual(expected);
 });
 
@@ -261,7 +262,7 @@ describe("a letter", () => {
   test("that is redriven runs at its place, then what waits behind it", async () => {
     const { id, world } = await bury("hold");
     world.isBroken = false;
-    await redriveLetter(sql, { id, ...who });
+    await sql.begin((tx) => redriveLetter(tx, { id, ...who }));
     await emptied("parked_heads");
     expect([await ofKey("a"), await states()]).toEqual([[1, 2, 3], { handled: 3 }]);
     const [row] = await sql`select state, closed_by, reason from outrider.dead_letters`;
@@ -270,7 +271,7 @@ describe("a letter", () => {
 
   test("that is redriven in vain is open again, and holds its key again", async () => {
     const { id } = await bury("hold");
-    await redriveLetter(sql, { id, ...who });
+    await sql.begin((tx) => redriveLetter(tx, { id, ...who }));
     const isOpen = async () =>
       (await sql`select from outrider.dead_letters where state = 'open'`).length === 1;
     await until(isOpen, { what: "the letter to be open" });
@@ -283,7 +284,7 @@ describe("a letter", () => {
     const { id } = await bury("hold");
     const eventId = "01a1fd9c-dbf5-763f-9075-add4726ffcad";
     const payload = Buffer.from(JSON.stringify({ key: "a", n: 0 }));
-    await redriveLetter(sql, { id, ...who, edit: { eventId, payload } });
+    await sql.begin((tx) => redriveLetter(tx, { id, ...who, edit: { eventId, payload } }));
     await emptied("parked_heads");
     expect([await ofKey("a"), await states()]).toEqual([[0, 2, 3], { handled: 3, dead: 1 }]);
     const [row] = await sql`select replaced_by from outrider.dead_letters`;
@@ -292,7 +293,7 @@ describe("a letter", () => {
 
   test("that is discarded stays out, and what waits behind it runs", async () => {
     const { id } = await bury("hold");
-    await discardLetter(sql, { id, ...who });
+    await sql.begin((tx) => discardLetter(tx, { id, ...who }));
     await emptied("parked_heads");
     expect([await ofKey("a"), await states()]).toEqual([[2, 3], { handled: 2, dead: 1 }]);
   });
@@ -310,7 +311,7 @@ describe("a letter", () => {
       await gate.promise;
     });
     await begun.promise;
-    await redriveLetter(sql, { id, ...who });
+    await sql.begin((tx) => redriveLetter(tx, { id, ...who }));
     await delay(100);
     expect(await ofKey("a")).toEqual([2, 3]);
     gate.resolve();
@@ -322,14 +323,14 @@ describe("a letter", () => {
   test("is decided about once", async () => {
     const { id } = await bury("hold");
     const both = await Promise.allSettled([
-      redriveLetter(sql, { id, ...who }),
-      discardLetter(sql, { id, ...who }),
+      sql.begin((tx) => redriveLetter(tx, { id, ...who })),
+      sql.begin((tx) => discardLetter(tx, { id, ...who })),
     ]);
     expect(both.map((one) => one.status).sort()).toEqual(["fulfilled", "rejected"]);
     const refused = both.find((one) => one.status === "rejected");
     expect(isFault(refused?.reason, "conflict")).toBe(true);
-    const unknown = await redriveLetter(sql, { id: 999_999, ...who }).catch((error) => error);
-    expect(isFault(unknown, "not_found")).toBe(true);
+    const unknown = sql.begin((tx) => redriveLetter(tx, { id: 999_999, ...who }));
+    expect(isFault(await failureOf(unknown), "not_found")).toBe(true);
   });
 });
 

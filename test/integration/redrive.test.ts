@@ -8,6 +8,7 @@ import type { Sql } from "@outrider/postgres";
 import { cancelRedrive, createRedrive, discardLetter, driveRedrive } from "@outrider/redrive";
 import { pauseRedrive, previewRedrive, readRedrive, resumeRedrive } from "@outrider/redrive";
 import type { RedriveOptions } from "@outrider/redrive";
+import { failureOf } from "../support/counted.ts";
 import { sceneBehind } from "../support/intercept.ts";
 import {
   boom,
@@ -51,7 +52,7 @@ const bury = async (
 };
 
 const create = (options: Partial<RedriveOptions> = {}) =>
-  createRedrive(sql, {}, { ...who, ratePerS: 10_000, ...options });
+  sql.begin((tx) => createRedrive(tx, {}, { ...who, ratePerS: 10_000, ...options }));
 const drive = (id: number, client: Sql = sql) =>
   driveRedrive(client, id, {
     ...{ log: silentLog, random: () => 0, checkMs: 20 },
@@ -128,7 +129,7 @@ describe("a redrive", () => {
     expect(paused).toMatchObject({ redriven: 2, waiting: 4, changedBy: null });
     expect(paused.message).toMatch(/^[12] of the first 2 were given up again$/);
     world.isBroken = false;
-    await resumeRedrive(sql, id, { by: "ben" });
+    await sql.begin((tx) => resumeRedrive(tx, id, { by: "ben" }));
     expect(await drive(id)).toBe("done");
     await settled(id);
     expect(await readRedrive(sql, id)).toMatchObject({ handled: 4, failed: 2, waiting: 0 });
@@ -178,20 +179,19 @@ describe("a redrive", () => {
     const id = await create({ canary: 0, ratePerS: 1 });
     const driving = drive(id);
     await until(async () => (await readRedrive(sql, id)).redriven > 0, { what: "the first one" });
-    await pauseRedrive(sql, id, { by: "ben" });
+    await sql.begin((tx) => pauseRedrive(tx, id, { by: "ben" }));
     expect(await driving).toBe("paused");
     expect(await drive(id)).toBe("paused");
-    const twice = await pauseRedrive(sql, id, { by: "ben" }).catch((error: unknown) => error);
-    expect(isFault(twice, "conflict")).toBe(true);
-    await cancelRedrive(sql, id, { by: "ben", message: "enough" });
+    const twice = sql.begin((tx) => pauseRedrive(tx, id, { by: "ben" }));
+    expect(isFault(await failureOf(twice), "conflict")).toBe(true);
+    await sql.begin((tx) => cancelRedrive(tx, id, { by: "ben", message: "enough" }));
     expect(await drive(id)).toBe("cancelled");
     const redrive = await readRedrive(sql, id);
     expect(redrive).toMatchObject({ state: "cancelled", changedBy: "ben", message: "enough" });
     expect(redrive.waiting).toBeGreaterThan(0);
-    const late = await resumeRedrive(sql, id, { by: "ben" }).catch((error: unknown) => error);
-    expect(isFault(late, "conflict")).toBe(true);
-    const none = await readRedrive(sql, 999_999).catch((error: unknown) => error);
-    expect(isFault(none, "not_found")).toBe(true);
+    const late = sql.begin((tx) => resumeRedrive(tx, id, { by: "ben" }));
+    expect(isFault(await failureOf(late), "conflict")).toBe(true);
+    expect(isFault(await failureOf(readRedrive(sql, 999_999)), "not_found")).toBe(true);
   });
 
   test("leaves what somebody else has decided, and goes on", async () => {
@@ -199,7 +199,7 @@ describe("a redrive", () => {
     const id = await create({ canary: 0 });
     const [second] = await sql`
       select letter::float8 as id from outrider.redrive_items where position = 2`;
-    await discardLetter(sql, { id: second?.id, by: "ben", reason: "mine" });
+    await sql.begin((tx) => discardLetter(tx, { id: second?.id, by: "ben", reason: "mine" }));
     expect(await drive(id)).toBe("done");
     expect(await readRedrive(sql, id)).toMatchObject({ redriven: 2, refused: 1 });
     const [item] = await sql`select message from outrider.redrive_items where position = 2`;
@@ -207,8 +207,7 @@ describe("a redrive", () => {
   });
 
   test("of nothing is refused", async () => {
-    const refused = await create().catch((error: unknown) => error);
-    expect(isFault(refused, "not_found")).toBe(true);
+    expect(isFault(await failureOf(create()), "not_found")).toBe(true);
     expect(await countOf("redrives")).toBe(0);
   });
 

@@ -139,8 +139,10 @@ const planAll = async (again: boolean, since?: Date) => {
   const offered = offsets.map((one) => ({ ...one, begin: since ? one.since : one.low }));
   return planReplay(sql, wish(again), offered);
 };
-const create = async (again: boolean): Promise<number> =>
-  createReplay(sql, wish(again), { ...who, ranges: (await planAll(again)).ranges });
+const create = async (again: boolean): Promise<number> => {
+  const { ranges } = await planAll(again);
+  return sql.begin((tx) => createReplay(tx, wish(again), { ...who, ranges }));
+};
 
 const replay = async (
   id: number,
@@ -149,7 +151,7 @@ const replay = async (
 ) => {
   const { signal = AbortSignal.timeout(30_000), isResumed = false } = more;
   const deps = { ...parts(), isolation: inProcess(parts()), signal };
-  if (isResumed) await resumeReplay(sql, id);
+  if (isResumed) await sql.begin((tx) => resumeReplay(tx, id));
   const { read = (reading) => readRanges(kafka, reading) } = more;
   return runReplay(
     handler,
@@ -236,7 +238,7 @@ describe("a replay", () => {
       (await readOffsets(kafka, counting.topic)).map((one) => ({ ...one, begin: 0 })),
     );
     assert.deepEqual([nobody.records, nobody.unread], [0, [0, 1, 2]]);
-    const refused = createReplay(sql, wish(false), { ...who, ranges: [] });
+    const refused = sql.begin((tx) => createReplay(tx, wish(false), { ...who, ranges: [] }));
     await assert.rejects(refused, (error) => isFault(error, "not_found"));
   });
 
@@ -255,7 +257,7 @@ describe("a replay", () => {
     // Repaired: it goes on in order, under the same name.
     world.isBroken = false;
     for (const letter of await searchLetters(sql, { handler: held.ranAs }, { limit: 10 })) {
-      await redriveLetter(sql, { id: letter.id, ...who });
+      await sql.begin((tx) => redriveLetter(tx, { id: letter.id, ...who }));
     }
     assert.equal(await replay(id, handler, { isResumed: true }), "done");
     assert.deepEqual(await effects(), eachKey(1, 2, 3, 1, 2, 3));
@@ -290,9 +292,10 @@ describe("a replay", () => {
     await handle(handler, 6);
     const id = await create(true);
     const running = replay(id, handler);
-    await cancelReplay(sql, id);
+    await sql.begin((tx) => cancelReplay(tx, id));
     assert.equal(await running, "stopped");
-    await assert.rejects(cancelReplay(sql, id), (error) => isFault(error, "conflict"));
+    const twice = sql.begin((tx) => cancelReplay(tx, id));
+    await assert.rejects(twice, (error) => isFault(error, "conflict"));
     await assert.rejects(readReplay(sql, 999_999), (error) => isFault(error, "not_found"));
   });
 });

@@ -167,7 +167,9 @@ export const deadRelease = (context: Context, options: DecideOptions): Promise<n
     const { id, reason, payload } = options;
     const edit = payload && { eventId: Bun.randomUUIDv7(), payload: readPayload(payload) };
     const { handler } = await readLetter(sql, id);
-    await redriveLetter(sql, { id, reason, by: byOf(options), ...(edit && { edit }) });
+    await sql.begin((tx) =>
+      redriveLetter(tx, { id, reason, by: byOf(options), ...(edit && { edit }) }),
+    );
     const again = handler === null ? "published again" : `run again by ${handler}`;
     const what = edit ? `event ${edit.eventId} takes its place` : `its event is ${again}`;
     context.report.say(`letter ${id} is redriven: ${what}, then what waits behind it`);
@@ -188,7 +190,7 @@ export const deadDecide = (
   withDatabase(context, async (sql) => {
     const { id, reason } = options;
     const { act, done } = verbs[verb];
-    await act(sql, { id, reason, by: byOf(options) });
+    await sql.begin((tx) => act(tx, { id, reason, by: byOf(options) }));
     context.report.say(`letter ${id} ${done}`);
     return 0;
   });

@@ -85,7 +85,7 @@ export const redriveStart = (context: Context, options: StartOptions): Promise<n
   withDatabase(context, async (sql) => {
     const { filter, reason, rate: ratePerS, canary, failures: failuresMax, json } = options;
     const chosen = { by: byOf(options), reason, ratePerS, canary, failuresMax };
-    const id = await createRedrive(sql, filter, chosen);
+    const id = await sql.begin((tx) => createRedrive(tx, filter, chosen));
     return drive(context, sql, { id, json });
   });
 
@@ -94,7 +94,7 @@ type Driving = Readonly<{ id: number; json: boolean; resume?: Readonly<{ by?: st
 export const redriveDrive = (context: Context, driving: Driving): Promise<number> =>
   withDatabase(context, async (sql) => {
     const { id, resume } = driving;
-    if (resume) await resumeRedrive(sql, id, { by: byOf(resume) });
+    if (resume) await sql.begin((tx) => resumeRedrive(tx, id, { by: byOf(resume) }));
     return drive(context, sql, driving);
   });
 
@@ -162,7 +162,7 @@ export const redriveList = (
   { limit, json }: Readonly<{ limit: number; json: boolean }>,
 ): Promise<number> =>
   withDatabase(context, async (sql) => {
-    const redrives = await listRedrives(sql, limit);
+    const redrives = await listRedrives(sql, { limit });
     context.report.say(json ? JSON.stringify(redrives) : describeRedrives(redrives, new Date()));
     return 0;
   });
@@ -201,7 +201,7 @@ export const redriveChange = (
 ): Promise<number> =>
   withDatabase(context, async (sql) => {
     const change = verb === "pause" ? pauseRedrive : cancelRedrive;
-    await change(sql, id, { by: byOf(who) });
+    await sql.begin((tx) => change(tx, id, { by: byOf(who) }));
     context.report.say(`redrive ${id} is ${verb === "pause" ? "paused" : "cancelled"}`);
     return 0;
   });

@@ -115,7 +115,9 @@ export const replayStart = (context: Context, options: StartOptions): Promise<nu
   withDatabase(context, async (sql) => {
     const { wish, planned } = await plan(context, sql, options);
     const { reason, json } = options;
-    const id = await createReplay(sql, wish, { by: byOf(options), reason, ranges: planned.ranges });
+    const id = await sql.begin((tx) =>
+      createReplay(tx, wish, { by: byOf(options), reason, ranges: planned.ranges }),
+    );
     return follow(context, sql, { id, json, isResumed: false });
   });
 
@@ -124,7 +126,7 @@ export const replayResume = (
   { id, json }: Readonly<{ id: number; json: boolean }>,
 ): Promise<number> =>
   withDatabase(context, async (sql) => {
-    await resumeReplay(sql, id);
+    await sql.begin((tx) => resumeReplay(tx, id));
     return follow(context, sql, { id, json, isResumed: true });
   });
 
@@ -207,7 +209,7 @@ export const replayList = (
   { limit, json }: Readonly<{ limit: number; json: boolean }>,
 ): Promise<number> =>
   withDatabase(context, async (sql) => {
-    const replays = await listReplays(sql, limit);
+    const replays = await listReplays(sql, { limit });
     context.report.say(json ? JSON.stringify(replays) : describeReplays(replays, new Date()));
     return 0;
   });
@@ -230,7 +232,7 @@ export const describeReplays = (replays: readonly ReplaySummary[], now: Date): s
 
 export const replayCancel = (context: Context, id: number): Promise<number> =>
   withDatabase(context, async (sql) => {
-    await cancelReplay(sql, id);
+    await sql.begin((tx) => cancelReplay(tx, id));
     context.report.say(`replay ${id} is cancelled`);
     return 0;
   });

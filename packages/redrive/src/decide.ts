@@ -1,12 +1,13 @@
 /**
  * What somebody decides about one dead letter, the relay's or a handler's. A decision and what
- * follows from it are one transaction; of two operators at once, one finds the letter closed.
+ * follows from it are one transaction, the caller's; of two operators at once, one finds the letter
+ * closed. A transaction in which one of these has thrown is only good for rolling back.
  */
 
 import { fault } from "@outrider/event";
 import { leaveOut, runAgain } from "@outrider/inbox";
 import { discardHeld, publishAgain } from "@outrider/outbox";
-import type { HeaderPair, Sql, TransactionSql } from "@outrider/postgres";
+import type { HeaderPair, TransactionSql } from "@outrider/postgres";
 import { diffOf } from "./diff.ts";
 
 export type Decision = Readonly<{
@@ -32,10 +33,7 @@ export type Redriving = Decision &
  * then what waits behind it. Throws `not_found`, `conflict` when the letter is not open, or
  * `invalid` when an edited payload is not JSON and has to be.
  */
-export const redriveLetter = (sql: Sql, redriving: Redriving): Promise<void> =>
-  sql.begin((tx) => redriveIn(tx, redriving));
-
-export const redriveIn = async (tx: TransactionSql, redriving: Redriving): Promise<void> => {
+export const redriveLetter = async (tx: TransactionSql, redriving: Redriving): Promise<void> => {
   const { edit } = redriving;
   const letter = await readTarget(tx, redriving.id);
   if (edit) assertJson(letter, edit);
@@ -51,39 +49,42 @@ export const redriveIn = async (tx: TransactionSql, redriving: Redriving): Promi
 };
 
 /** The event is left out for good, and what waits behind it goes on. Throws as redriving does. */
-export const discardLetter = (sql: Sql, decision: Decision): Promise<void> =>
-  sql.begin(async (tx) => {
-    const letter = await readTarget(tx, decision.id);
-    const closing = { ...decision, action: "discarded", letter } as const;
-    if (letter.handler === null) {
-      await close(tx, closing);
-      await discardHeld(tx, { ...letter, id: decision.id });
-    } else {
-      await leaveOut(tx, { ...letter, handler: letter.handler });
-      await close(tx, closing);
-    }
-  });
+export const discardLetter = async (tx: TransactionSql, decision: Decision): Promise<void> => {
+  const letter = await readTarget(tx, decision.id);
+  const closing = { ...decision, action: "discarded", letter } as const;
+  if (letter.handler === null) {
+    await close(tx, closing);
+    await discardHeld(tx, { ...letter, id: decision.id });
+  } else {
+    await leaveOut(tx, { ...letter, handler: letter.handler });
+    await close(tx, closing);
+  }
+};
 
 /**
  * A discarded letter is open again. Its key has gone on: it holds nothing, and redriven it comes
  * after later events. Throws `not_found`, or `conflict` when it is not discarded.
  */
-export const restoreLetter = (sql: Sql, { id, by, reason }: Decision): Promise<void> =>
-  sql.begin(async (tx) => {
-    const restored = await tx`
-      update outrider.dead_letters
-      set state = 'open', skipped = true, closed_at = null, closed_by = null, reason = null
-      where id = ${id} and state = 'discarded'`;
-    if (restored.count === 0) throw await whyNot(tx, id);
-    await note(tx, { id, by, reason, action: "restored" });
-  });
+export const restoreLetter = async (
+  tx: TransactionSql,
+  { id, by, reason }: Decision,
+): Promise<void> => {
+  const restored = await tx`
+    update outrider.dead_letters
+    set state = 'open', skipped = true, closed_at = null, closed_by = null, reason = null
+    where id = ${id} and state = 'discarded'`;
+  if (restored.count === 0) throw await whyNot(tx, id);
+  await note(tx, { id, by, reason, action: "restored" });
+};
 
 /** A note is kept with the letter, whatever its state. Throws `not_found`. */
-export const noteLetter = (sql: Sql, { id, by, reason }: Decision): Promise<void> =>
-  sql.begin(async (tx) => {
-    await readTarget(tx, id);
-    await note(tx, { id, by, reason, action: "noted" });
-  });
+export const noteLetter = async (
+  tx: TransactionSql,
+  { id, by, reason }: Decision,
+): Promise<void> => {
+  await readTarget(tx, id);
+  await note(tx, { id, by, reason, action: "noted" });
+};
 
 type Target = Readonly<{
   handler: string | null;

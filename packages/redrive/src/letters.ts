@@ -1,7 +1,7 @@
 /** Dead letters as an operator sees them: searched, grouped, whole, and as a file. */
 
 import { fault } from "@outrider/event";
-import type { HeaderPair, Sql } from "@outrider/postgres";
+import type { HeaderPair, Sql, TransactionSql } from "@outrider/postgres";
 import { matches } from "./filter.ts";
 import type { LetterFilter, LetterState } from "./filter.ts";
 
@@ -69,12 +69,12 @@ export type Page = Readonly<{
 type SummaryRow = Omit<LetterSummary, "id" | "key"> & { id: string; key: Buffer };
 type LetterRow = SummaryRow & Omit<Letter, keyof LetterSummary>;
 
-const summaryColumns = (sql: Sql) => sql`
+const summaryColumns = (sql: Sql | TransactionSql) => sql`
   letter.id, letter.state, letter.handler, letter.topic, letter.key, letter.event_id as "eventId",
   letter.type, letter.code, letter.message, letter.attempts, letter.skipped,
   letter.buried_at as "buriedAt"`;
 
-const letterColumns = (sql: Sql) => sql`
+const letterColumns = (sql: Sql | TransactionSql) => sql`
   ${summaryColumns(sql)}, letter.version, letter.sequence::float8, letter.partition,
   letter."offset"::float8, letter.fingerprint, letter.headers,
   coalesce(letter.payload, '') as payload, letter.occurred_at as "occurredAt",
@@ -133,7 +133,7 @@ export const groupLetters = async (
 };
 
 /** Throws `not_found`. */
-export const readLetter = async (sql: Sql, id: number): Promise<WholeLetter> => {
+export const readLetter = async (sql: Sql | TransactionSql, id: number): Promise<WholeLetter> => {
   const [row] = await sql<(LetterRow & { waiting: number })[]>`
     select ${letterColumns(sql)},
       (

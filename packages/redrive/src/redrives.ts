@@ -8,6 +8,7 @@ import { fault } from "@outrider/event";
 import type { Sql, TransactionSql } from "@outrider/postgres";
 import { matches } from "./filter.ts";
 import type { LetterFilter } from "./filter.ts";
+import type { Page } from "./letters.ts";
 
 export type RedriveState = "running" | "paused" | "done" | "cancelled";
 
@@ -64,8 +65,8 @@ export type Redrive = RedriveSummary &
  * The open letters that match, as an operation that runs at once; somebody has to drive it. Throws
  * `not_found` when there are none, and `invalid`.
  */
-export const createRedrive = (
-  sql: Sql,
+export const createRedrive = async (
+  tx: TransactionSql,
   filter: LetterFilter,
   options: RedriveOptions,
 ): Promise<number> => {
@@ -73,30 +74,28 @@ export const createRedrive = (
   const { ratePerS, canary, failuresMax } = { ...redriveDefaults, ...defined(options) };
   if (!(ratePerS > 0)) throw fault("invalid", "The rate of a redrive is above zero a second");
   if (failuresMax < 1) throw fault("invalid", "A redrive stops after one failure at least");
-  return sql.begin(async (tx) => {
-    const [made] = await tx<{ id: string }[]>`
-      insert into outrider.redrives
-        (filter, by, reason, rate_per_s, canary, failures_max, total, is_proven)
-      values (${JSON.stringify(filter)}::text::jsonb, ${by}, ${reason}, ${ratePerS}, ${canary},
-        ${failuresMax}, 0, ${canary === 0})
-      returning id`;
-    if (!made) throw new Error("no row");
-    // The first ones of all keys come first, so every canary has a key of its own.
-    const items = await tx`
-      insert into outrider.redrive_items (redrive, position, letter)
-      select ${made.id}, row_number() over (
-          order by of_key, topic, partition, "offset", id), id
-      from (
-        select letter.id, letter.topic, letter.partition, letter."offset", row_number() over (
-            partition by letter.handler, letter.topic, letter.key
-            order by letter.partition, letter."offset", letter.id) as of_key
-        from outrider.dead_letters letter
-        where ${matches(tx, { ...filter, state: "open" })}
-      ) as chosen`;
-    if (items.count === 0) throw fault("not_found", "No open dead letter matches");
-    await tx`update outrider.redrives set total = ${items.count} where id = ${made.id}`;
-    return Number(made.id);
-  });
+  const [made] = await tx<{ id: string }[]>`
+    insert into outrider.redrives
+      (filter, by, reason, rate_per_s, canary, failures_max, total, is_proven)
+    values (${JSON.stringify(filter)}::text::jsonb, ${by}, ${reason}, ${ratePerS}, ${canary},
+      ${failuresMax}, 0, ${canary === 0})
+    returning id`;
+  if (!made) throw new Error("no row");
+  // The first ones of all keys come first, so every canary has a key of its own.
+  const items = await tx`
+    insert into outrider.redrive_items (redrive, position, letter)
+    select ${made.id}, row_number() over (
+        order by of_key, topic, partition, "offset", id), id
+    from (
+      select letter.id, letter.topic, letter.partition, letter."offset", row_number() over (
+          partition by letter.handler, letter.topic, letter.key
+          order by letter.partition, letter."offset", letter.id) as of_key
+      from outrider.dead_letters letter
+      where ${matches(tx, { ...filter, state: "open" })}
+    ) as chosen`;
+  if (items.count === 0) throw fault("not_found", "No open dead letter matches");
+  await tx`update outrider.redrives set total = ${items.count} where id = ${made.id}`;
+  return Number(made.id);
 };
 
 const defined = <T extends object>(options: T) =>
@@ -111,15 +110,23 @@ const columns = (sql: Sql | TransactionSql) => sql`
   r.failures_max as "failuresMax", r.total, r.message, r.changed_by as "changedBy",
   r.created_at as "createdAt", r.changed_at as "changedAt"`;
 
+export type RedrivePage = Page & Readonly<{ state?: RedriveState | undefined }>;
+
 /** The newest first. */
-export const listRedrives = async (sql: Sql, limit: number): Promise<RedriveSummary[]> => {
+export const listRedrives = async (
+  sql: Sql | TransactionSql,
+  { limit, before, state }: RedrivePage,
+): Promise<RedriveSummary[]> => {
   const rows = await sql<Row[]>`
-    select ${columns(sql)} from outrider.redrives r order by r.id desc limit ${limit}`;
+    select ${columns(sql)} from outrider.redrives r
+    where ${before === undefined ? sql`true` : sql`r.id < ${before}`}
+      and ${state === undefined ? sql`true` : sql`r.state = ${state}`}
+    order by r.id desc limit ${limit}`;
   return rows.map((row) => ({ ...row, id: Number(row.id) }));
 };
 
 /** Throws `not_found`. */
-export const readRedrive = async (sql: Sql, id: number): Promise<Redrive> => {
+export const readRedrive = async (sql: Sql | TransactionSql, id: number): Promise<Redrive> => {
   const [row] = await sql<(Row & { waiting: number; refused: number; redriven: number })[]>`
     select ${columns(sql)}, counted.* from outrider.redrives r, lateral (
       select count(*) filter (where item.state = 'waiting')::int as waiting,
@@ -162,32 +169,35 @@ export const readOutcomes = async (
 export type Change = Readonly<{ by: string; message?: string | undefined }>;
 
 /** Throws `not_found`, or `conflict` when it is not running. */
-export const pauseRedrive = (sql: Sql, id: number, change: Change): Promise<void> =>
-  changeState(sql, id, { ...change, from: ["running"], to: "paused" });
+export const pauseRedrive = (tx: TransactionSql, id: number, change: Change): Promise<void> =>
+  changeState(tx, id, { ...change, from: ["running"], to: "paused" });
 
 /** Goes on, whatever has failed so far. Throws `not_found`, or `conflict` when it is not paused. */
-export const resumeRedrive = (sql: Sql, id: number, change: Change): Promise<void> =>
-  changeState(sql, id, { ...change, from: ["paused"], to: "running" });
+export const resumeRedrive = (tx: TransactionSql, id: number, change: Change): Promise<void> =>
+  changeState(tx, id, { ...change, from: ["paused"], to: "running" });
 
 /** What is redriven stays so. Throws `not_found`, or `conflict` when it is over. */
-export const cancelRedrive = (sql: Sql, id: number, change: Change): Promise<void> =>
-  changeState(sql, id, { ...change, from: ["running", "paused"], to: "cancelled" });
+export const cancelRedrive = (tx: TransactionSql, id: number, change: Change): Promise<void> =>
+  changeState(tx, id, { ...change, from: ["running", "paused"], to: "cancelled" });
 
 type Transition = Change & Readonly<{ from: readonly RedriveState[]; to: RedriveState }>;
 
-const changeState = (sql: Sql, id: number, transition: Transition): Promise<void> =>
-  sql.begin(async (tx) => {
-    const { from, to, by, message = null } = transition;
-    const [row] = await tx<{ state: RedriveState }[]>`
-      select state from outrider.redrives where id = ${id} for update`;
-    if (!row) throw fault("not_found", `There is no redrive ${id}`);
-    if (!from.includes(row.state)) throw fault("conflict", `Redrive ${id} is ${row.state}`);
-    const { failed } = to === "running" ? await readOutcomes(tx, id) : { failed: 0 };
-    await tx`
-      update outrider.redrives
-      set state = ${to}, message = ${message}, changed_by = ${by},
-        changed_at = clock_timestamp(), next_at = clock_timestamp(),
-        is_proven = is_proven or ${to === "running"},
-        forgiven = case when ${to === "running"} then ${failed} else forgiven end
-      where id = ${id}`;
-  });
+const changeState = async (
+  tx: TransactionSql,
+  id: number,
+  transition: Transition,
+): Promise<void> => {
+  const { from, to, by, message = null } = transition;
+  const [row] = await tx<{ state: RedriveState }[]>`
+    select state from outrider.redrives where id = ${id} for update`;
+  if (!row) throw fault("not_found", `There is no redrive ${id}`);
+  if (!from.includes(row.state)) throw fault("conflict", `Redrive ${id} is ${row.state}`);
+  const { failed } = to === "running" ? await readOutcomes(tx, id) : { failed: 0 };
+  await tx`
+    update outrider.redrives
+    set state = ${to}, message = ${message}, changed_by = ${by},
+      changed_at = clock_timestamp(), next_at = clock_timestamp(),
+      is_proven = is_proven or ${to === "running"},
+      forgiven = case when ${to === "running"} then ${failed} else forgiven end
+    where id = ${id}`;
+};

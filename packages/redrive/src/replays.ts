@@ -1,7 +1,8 @@
 /** Topics that a handler reads again: what would be read, what was begun, and how far it is. */
 
 import { fault } from "@outrider/event";
-import type { Sql } from "@outrider/postgres";
+import type { Sql, TransactionSql } from "@outrider/postgres";
+import type { Page } from "./letters.ts";
 
 export type ReplayWish = Readonly<{
   handler: string;
@@ -61,35 +62,35 @@ export const planReplay = async (
 
 /** Throws `not_found` when there is nothing to read. */
 export const createReplay = async (
-  sql: Sql,
+  tx: TransactionSql,
   { handler, topic, again }: ReplayWish,
   { by, reason, ranges }: Readonly<{ by: string; reason: string; ranges: ReplayPlan["ranges"] }>,
 ): Promise<number> => {
   if (ranges.length === 0) throw fault("not_found", "There is nothing to read again");
-  return sql.begin(async (tx) => {
-    const [made] = await tx<{ id: string }[]>`
-      insert into outrider.replays (handler, ran_as, topic, by, reason)
-      values (${handler}, ${handler}, ${topic}, ${by}, ${reason})
-      returning id`;
-    if (!made) throw new Error("no row");
-    if (again) {
-      await tx`
-        update outrider.replays set ran_as = handler || '#' || id where id = ${made.id}`;
-    }
+  const [made] = await tx<{ id: string }[]>`
+    insert into outrider.replays (handler, ran_as, topic, by, reason)
+    values (${handler}, ${handler}, ${topic}, ${by}, ${reason})
+    returning id`;
+  if (!made) throw new Error("no row");
+  if (again) {
     await tx`
-      insert into outrider.replay_ranges (replay, partition, begin, next, until)
-      select ${made.id}, partition, begin, begin, until
-      from unnest(
-        ${ranges.map((one) => one.partition)}::int[], ${ranges.map((one) => one.begin)}::bigint[],
-        ${ranges.map((one) => one.until)}::bigint[]
-      ) as planned (partition, begin, until)`;
-    return Number(made.id);
-  });
+      update outrider.replays set ran_as = handler || '#' || id where id = ${made.id}`;
+  }
+  await tx`
+    insert into outrider.replay_ranges (replay, partition, begin, next, until)
+    select ${made.id}, partition, begin, begin, until
+    from unnest(
+      ${ranges.map((one) => one.partition)}::int[], ${ranges.map((one) => one.begin)}::bigint[],
+      ${ranges.map((one) => one.until)}::bigint[]
+    ) as planned (partition, begin, until)`;
+  return Number(made.id);
 };
+
+export type ReplayState = "running" | "done" | "cancelled";
 
 export type ReplaySummary = Readonly<{
   id: number;
-  state: "running" | "done" | "cancelled";
+  state: ReplayState;
   handler: string;
   /** The name under which the inbox knows its events. */
   ranAs: string;
@@ -111,21 +112,29 @@ export type Replay = ReplaySummary &
     dead: number;
   }>;
 
-const columns = (sql: Sql) => sql`
+const columns = (sql: Sql | TransactionSql) => sql`
   r.id, r.state, r.handler, r.ran_as as "ranAs", r.topic, r.by, r.reason,
   r.created_at as "createdAt", r.changed_at as "changedAt"`;
 
 type Row = Omit<ReplaySummary, "id"> & { id: string };
 
+export type ReplayPage = Page & Readonly<{ state?: ReplayState | undefined }>;
+
 /** The newest first. */
-export const listReplays = async (sql: Sql, limit: number): Promise<ReplaySummary[]> => {
+export const listReplays = async (
+  sql: Sql | TransactionSql,
+  { limit, before, state }: ReplayPage,
+): Promise<ReplaySummary[]> => {
   const rows = await sql<Row[]>`
-    select ${columns(sql)} from outrider.replays r order by r.id desc limit ${limit}`;
+    select ${columns(sql)} from outrider.replays r
+    where ${before === undefined ? sql`true` : sql`r.id < ${before}`}
+      and ${state === undefined ? sql`true` : sql`r.state = ${state}`}
+    order by r.id desc limit ${limit}`;
   return rows.map((row) => ({ ...row, id: Number(row.id) }));
 };
 
 /** Throws `not_found`. */
-export const readReplay = async (sql: Sql, id: number): Promise<Replay> => {
+export const readReplay = async (sql: Sql | TransactionSql, id: number): Promise<Replay> => {
   const [row] = await sql<(Row & { parked: number; dead: number })[]>`
     select ${columns(sql)},
       (
@@ -156,22 +165,22 @@ export const readReplay = async (sql: Sql, id: number): Promise<Replay> => {
  * One whose process has ended goes on; of one that is done, what was redriven since is run. Throws
  * `not_found`, or `conflict` when it is cancelled.
  */
-export const resumeReplay = async (sql: Sql, id: number): Promise<void> => {
-  const resumed = await sql`
+export const resumeReplay = async (tx: TransactionSql, id: number): Promise<void> => {
+  const resumed = await tx`
     update outrider.replays set state = 'running', changed_at = clock_timestamp()
     where id = ${id} and state <> 'cancelled'`;
-  if (resumed.count === 0) await refuse(sql, id);
+  if (resumed.count === 0) await refuse(tx, id);
 };
 
 /** What has been run stays so. Throws `not_found`, or `conflict` when it is over. */
-export const cancelReplay = async (sql: Sql, id: number): Promise<void> => {
-  const cancelled = await sql`
+export const cancelReplay = async (tx: TransactionSql, id: number): Promise<void> => {
+  const cancelled = await tx`
     update outrider.replays set state = 'cancelled', changed_at = clock_timestamp()
     where id = ${id} and state = 'running'`;
-  if (cancelled.count === 0) await refuse(sql, id);
+  if (cancelled.count === 0) await refuse(tx, id);
 };
 
-const refuse = async (sql: Sql, id: number): Promise<never> => {
-  const { state } = await readReplay(sql, id);
+const refuse = async (tx: TransactionSql, id: number): Promise<never> => {
+  const { state } = await readReplay(tx, id);
   throw fault("conflict", `Replay ${id} is ${state}`);
 };

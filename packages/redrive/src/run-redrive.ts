@@ -4,7 +4,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { backoffMs, fault, isFault } from "@outrider/event";
 import type { Log } from "@outrider/event";
 import type { Sql, TransactionSql } from "@outrider/postgres";
-import { redriveIn } from "./decide.ts";
+import { redriveLetter } from "./decide.ts";
 import { readOutcomes } from "./redrives.ts";
 import type { RedriveState } from "./redrives.ts";
 
@@ -45,7 +45,7 @@ export const stepRedrive = async (sql: Sql, id: number): Promise<Step> => {
       if (letter === null) return end(tx, id, { state: "done", message: null });
       item = { position, letter: Number(letter) };
       const { by, reason } = operation;
-      await redriveIn(tx, { id: item.letter, by, reason, redrive: id });
+      await redriveLetter(tx, { id: item.letter, by, reason, redrive: id });
       return advance(tx, { id, ...item, state: "redriven", message: null });
     });
   } catch (error) {
