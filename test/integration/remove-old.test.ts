@@ -69,3 +69,29 @@ test("goes in batches, by one worker at a time", async () => {
   for (let removed = await remove(); removed > 0; removed = await remove()) rest += removed;
   expect(both.reduce((sum, one) => sum + one, rest)).toBe(2500);
 });
+
+test("old attempts go with them, also of replays; nothing of another app's handlers", async () => {
+  const rows: [string, number][] = [
+    ["a", 3],
+    ["a#7", 3],
+    ["a", 1],
+    ["b", 3],
+    ["b#7", 3],
+  ];
+  for (const [handler, days] of rows) {
+    await sql`
+      insert into outrider.failed_attempts (handler, event_id, at, kind, code, message)
+      values (${handler}, gen_random_uuid(), now() - ${days} * interval '1 day', 'fatal', 'C',
+        'm')`;
+    await sql`
+      insert into outrider.external_attempts (handler, event_id, attempt, started_at)
+      values (${handler}, gen_random_uuid(), 1, now() - ${days} * interval '1 day')`;
+  }
+  const remove = () => removeOldInbox(sql, { handlers, keepMs: 2 * dayMs, rowsMax: 1 });
+  // One of each kind at a time.
+  expect([await remove(), await remove(), await remove()]).toEqual([2, 2, 0]);
+  for (const table of ["failed_attempts", "external_attempts"]) {
+    const left = await sql`select handler from outrider.${sql(table)} order by 1`;
+    expect(left.map((row) => row.handler)).toEqual(["a", "b", "b#7"]);
+  }
+});

@@ -72,7 +72,7 @@ export const resetScene = async (): Promise<void> => {
   await sql`
     truncate outrider.inbox, outrider.parked, outrider.parked_heads, outrider.dead_letters,
       outrider.dead_letter_history, outrider.redrives, outrider.redrive_items, outrider.outbox,
-      outrider.external_attempts, effects`;
+      outrider.external_attempts, outrider.failed_attempts, effects`;
 };
 
 export const deps = () => ({

@@ -39,9 +39,8 @@ export const createWork = (deps: WorkDeps): LaneWork => {
       if (isBuried) deps.onBuried?.(name, failure.code);
       return;
     }
-    const attempt = failure.kind === "transient" ? 0 : 1;
     const delayMs = delayOf(handler, error, random);
-    const parked = { waiting, key, attempt, delayMs, failure };
+    const parked = { waiting, key, delayMs, failure };
     if (await sql.begin((tx) => park(tx, name, parked))) deps.onParked?.(name, failure.code);
   };
   return {

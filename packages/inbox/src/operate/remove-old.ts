@@ -2,7 +2,7 @@
  * Removing old inbox rows, in bulk. A row is needed as long as its record may come again: until the
  * group's watermark is past it, and its topic has let go of it. So what is kept must be longer than
  * any topic's retention; the watermark is looked at here. Parked rows stay, and dead ones while
- * there is a letter of them.
+ * there is a letter of them. Attempts are only read by people, and kept for as long.
  */
 
 import type { Sql } from "@outrider/postgres";
@@ -17,6 +17,9 @@ export type Removal = Readonly<{
 }>;
 
 const rowsMaxDefault = 10_000;
+
+/** What a replay adds to its handler's name. */
+const replayed = "#[0-9]+$";
 
 /** Removes one batch, unless another worker is at it; returns how many rows that was. */
 export const removeOldInbox = (
@@ -43,11 +46,18 @@ export const removeOldInbox = (
             where w."group" = kept.consumer_group and w.topic = i.topic
               and w.partition = i.partition)
         limit ${rowsMax}))`;
+    const names = handlers.map((one) => one.name);
     const attempts = await tx`
       delete from outrider.external_attempts where ctid = any(array(
         select ctid from outrider.external_attempts
-        where handler = any(${handlers.map((one) => one.name)}::text[])
+        where regexp_replace(handler, ${replayed}, '') = any(${names}::text[])
           and started_at < clock_timestamp() - ${keepMs}::float8 * interval '1 ms'
         limit ${rowsMax}))`;
-    return rows.count + attempts.count;
+    const failures = await tx`
+      delete from outrider.failed_attempts where ctid = any(array(
+        select ctid from outrider.failed_attempts
+        where regexp_replace(handler, ${replayed}, '') = any(${names}::text[])
+          and at < clock_timestamp() - ${keepMs}::float8 * interval '1 ms'
+        limit ${rowsMax}))`;
+    return rows.count + attempts.count + failures.count;
   });

@@ -11,6 +11,8 @@ import type { Classified } from "../classify.ts";
 import type { OnBury } from "../handler.ts";
 import { deadLetterRecord } from "./dead-letter-record.ts";
 import type { WriteRecord } from "./dead-letter-record.ts";
+import { recordFailure } from "./failed-attempts.ts";
+import type { RunEnd } from "./failed-attempts.ts";
 import {
   enqueue,
   keyName,
@@ -47,10 +49,12 @@ export type NewlyParked = Readonly<{
   waiting: Waiting;
   /** Of its queue. */
   key: Uint8Array;
-  attempt: number;
   delayMs: number;
   failure: Classified;
 }>;
+
+/** What something else is to blame for counts for nobody. */
+const countOf = ({ kind }: Classified): number => (kind === "transient" ? 0 : 1);
 
 /**
  * Parks an event at its first delivery; it is due in `delayMs`. False: it has an outcome already.
@@ -58,13 +62,15 @@ export type NewlyParked = Readonly<{
 export const park = async (
   tx: TransactionSql,
   handler: string,
-  { waiting, key, attempt, delayMs, failure }: NewlyParked,
+  { waiting, key, delayMs, failure }: NewlyParked,
 ): Promise<boolean> => {
   if (!(await insertInbox(tx, { handler, waiting, state: "parked" }))) return false;
   const queue = { handler, topic: waiting.record.topic, key };
   const head = await takeHead(tx, queue, delayMs);
-  const entry = { state: "due", attempt, delayMs, failure } as const;
+  const entry = { state: "due", attempt: countOf(failure), delayMs, failure } as const;
   await enqueue(tx, { head, handler }, { waiting: [waiting], ...entry });
+  const { eventId } = waiting;
+  await recordFailure(tx, { handler, eventId, attempt: 1, failure, end: "failed" });
   return true;
 };
 
@@ -119,6 +125,9 @@ export const buryNew = async (
     const entry = { state: "dead", attempt: 1, delayMs: 0, failure: failing.failure } as const;
     await enqueue(tx, { head, handler }, { waiting: [waiting], ...entry });
   }
+  const { eventId } = waiting;
+  const { failure } = failing;
+  await recordFailure(tx, { handler, eventId, attempt: 1, failure, end: "failed" });
   await writeLetter(tx, { handler, waiting, attempts: 1, onBury, ...failing });
   return true;
 };
@@ -155,19 +164,22 @@ export const postpone = async (
   claim: Claim,
   {
     row,
-    counted,
     delayMs,
     failure,
-  }: Readonly<{ row: ParkedRow; counted: boolean; delayMs: number; failure: Classified }>,
+    end,
+  }: Readonly<{ row: ParkedRow; delayMs: number; failure: Classified; end: RunEnd }>,
 ): Promise<void> => {
   if (!(await lockClaim(tx, claim))) return;
+  const { handler } = claim;
+  const { eventId, attempt } = row;
   await tx`
     update outrider.parked
-    set attempt = attempt + ${counted ? 1 : 0}, code = ${failure.code},
+    set attempt = attempt + ${countOf(failure)}, code = ${failure.code},
       message = ${failure.message},
       parked_at = case when code is null then clock_timestamp() else parked_at end,
       due_at = clock_timestamp() + ${delayMs}::float8 * interval '1 ms'
-    where handler = ${claim.handler} and event_id = ${row.eventId}`;
+    where handler = ${handler} and event_id = ${eventId}`;
+  await recordFailure(tx, { handler, eventId, attempt: attempt + 1, failure, end });
   await settleHead(tx, claim.head);
 };
 
@@ -175,12 +187,15 @@ export const postpone = async (
 export const countKill = async (
   tx: TransactionSql,
   claim: Claim,
-  row: ParkedRow,
+  { row, failure }: Readonly<{ row: ParkedRow; failure: Classified }>,
 ): Promise<void> => {
   if (!(await lockClaim(tx, claim))) return;
+  const { handler } = claim;
+  const { eventId, attempt } = row;
   await tx`
     update outrider.parked set killed = killed + 1
-    where handler = ${claim.handler} and event_id = ${row.eventId}`;
+    where handler = ${handler} and event_id = ${eventId}`;
+  await recordFailure(tx, { handler, eventId, attempt, failure, end: "killed" });
   await settleHead(tx, claim.head);
 };
 
@@ -188,25 +203,34 @@ export const countKill = async (
 export const buryParked = async (
   tx: TransactionSql,
   claim: Claim,
-  { row, onBury, ...failing }: Failing & Readonly<{ row: ParkedRow; onBury: OnBury }>,
+  {
+    row,
+    onBury,
+    end,
+    ...failing
+  }: Failing & Readonly<{ row: ParkedRow; onBury: OnBury; end: RunEnd }>,
 ): Promise<boolean> => {
   const { handler, head } = claim;
+  const { eventId } = row;
+  const { failure } = failing;
+  const attempts = row.attempt + 1;
   if (!(await lockClaim(tx, claim))) return false;
   await tx`
     update outrider.inbox set state = 'dead', recorded_at = clock_timestamp()
-    where handler = ${handler} and event_id = ${row.eventId} and state = 'parked'`;
+    where handler = ${handler} and event_id = ${eventId} and state = 'parked'`;
   if (onBury === "hold") {
     await tx`
       update outrider.parked
-      set state = 'dead', attempt = attempt + 1, code = ${failing.failure.code},
-        message = ${failing.failure.message}
-      where handler = ${handler} and event_id = ${row.eventId}`;
+      set state = 'dead', attempt = attempt + 1, code = ${failure.code},
+        message = ${failure.message}
+      where handler = ${handler} and event_id = ${eventId}`;
   } else {
     await tx`
-      delete from outrider.parked where handler = ${handler} and event_id = ${row.eventId}`;
+      delete from outrider.parked where handler = ${handler} and event_id = ${eventId}`;
   }
+  await recordFailure(tx, { handler, eventId, attempt: attempts, failure, end });
   await settleHead(tx, head);
-  await writeLetter(tx, { handler, waiting: row, attempts: row.attempt + 1, onBury, ...failing });
+  await writeLetter(tx, { handler, waiting: row, attempts, onBury, ...failing });
   return true;
 };
 

@@ -13,6 +13,7 @@ import type { Handler } from "../handler.ts";
 import { runInTime } from "../run-batch.ts";
 import type { RunDeps, Transact } from "../run-batch.ts";
 import type { WriteRecord } from "./dead-letter-record.ts";
+import type { RunEnd } from "./failed-attempts.ts";
 import { buryParked, finish, postpone, split } from "./outcome.ts";
 import type { Claim, ParkedRow } from "./queue.ts";
 
@@ -124,11 +125,11 @@ const fail = async (
     failure.kind === "retryable"
       ? attempts >= retry.attemptsMax
       : failure.kind === "fatal" || row.ageMs > transientMaxAgeMs;
-  if (isSpent) return bury({ claim, handler, row }, { failure, error }, deps);
+  const end = "failed";
+  if (isSpent) return bury({ claim, handler, row }, { failure, error, end }, deps);
   const asked = isFault(error) ? error.retryAfterMs : undefined;
   const delayMs = asked ?? backoffMs(attempts, retry, random);
-  const counted = failure.kind === "retryable";
-  await store(deps, (tx) => postpone(tx, claim, { row, counted, delayMs, failure }));
+  await store(deps, (tx) => postpone(tx, claim, { row, delayMs, failure, end }));
   log.warn({ handler: name, eventId: row.eventId, attempts, err: error }, "a parked event failed");
   return { kind: "failed", failure };
 };
@@ -138,7 +139,7 @@ type Giving = Readonly<{ claim: Claim; handler: Handler; row: ParkedRow }>;
 /** Gives the claim's one event up. */
 export const bury = async (
   { claim, handler, row }: Giving,
-  failing: Readonly<{ failure: Classified; error: unknown }>,
+  failing: Readonly<{ failure: Classified; error: unknown; end: RunEnd }>,
   deps: Omit<ClaimDeps, "transact">,
 ): Promise<Outcome> => {
   const { name, onBury, group = deps.group } = handler;

@@ -11,6 +11,7 @@ import { on, once } from "node:events";
 import { backoffMs, within } from "@outrider/event";
 import type { Log } from "@outrider/event";
 import type { Handler } from "../handler.ts";
+import type { RunEnd } from "./failed-attempts.ts";
 import { countKill, postpone, split } from "./outcome.ts";
 import { readClaims } from "./queue.ts";
 import type { Claim, ParkedRow } from "./queue.ts";
@@ -219,12 +220,13 @@ export const runSuspect = async (
   { isolation, ...deps }: ClaimDeps & Readonly<{ isolation: Isolation }>,
 ): Promise<Outcome> => {
   const { log, random, transientMaxAgeMs, stopping } = deps;
-  if (row.lost >= lostMax) return giveUp({ claim, row, handler }, deps);
+  // Workers have ended beside it, which is not known to be its doing.
+  if (row.lost >= lostMax) return giveUp({ claim, row, handler }, "unrun", deps);
   const how = { inFresh: row.killed > 0, transientMaxAgeMs, stopping };
   const end = await isolation.run([claim], handler, how);
   if (end.kind === "unrun" || end.kind === "apart") {
     const delayMs = backoffMs(1, handler.retry, random);
-    const postponed = { row, counted: false, delayMs, failure: unrun };
+    const postponed = { row, delayMs, failure: unrun, end: "unrun" } as const;
     await store(deps, (tx) =>
       stopping.aborted ? split(tx, claim) : postpone(tx, claim, postponed),
     );
@@ -232,8 +234,8 @@ export const runSuspect = async (
   }
   if (end.kind !== "killed") return end;
   log.error({ handler: handler.name, eventId: row.eventId }, "an event has ended its process");
-  if (row.killed + 1 >= killedMax) return giveUp({ claim, row, handler }, deps);
-  await store(deps, (tx) => countKill(tx, claim, row));
+  if (row.killed + 1 >= killedMax) return giveUp({ claim, row, handler }, "killed", deps);
+  await store(deps, (tx) => countKill(tx, claim, { row, failure: killed }));
   return { kind: "failed", failure: killed };
 };
 
@@ -246,6 +248,7 @@ const killed = { kind: "retryable", code: "PROCESS_KILLED", message: "Its proces
 
 const giveUp = (
   giving: Readonly<{ claim: Claim; row: ParkedRow; handler: Handler }>,
+  end: RunEnd,
   deps: ClaimDeps,
 ): Promise<Outcome> => {
   const failure = {
@@ -253,5 +256,5 @@ const giveUp = (
     kind: "fatal",
     message: "It ends the process that runs it",
   } as const;
-  return bury(giving, { failure, error: undefined }, deps);
+  return bury(giving, { failure, error: undefined, end }, deps);
 };
