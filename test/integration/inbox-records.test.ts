@@ -9,7 +9,7 @@ import type { Database, Sql, Transaction } from "@outrider/postgres";
 import { sql as drizzleSql } from "drizzle-orm";
 import { createDelivery } from "../../packages/inbox/src/delivery.ts";
 import { recordHandled } from "../../packages/inbox/src/record-handled.ts";
-import { readWatermarks, writeWatermarks } from "../../packages/inbox/src/watermarks.ts";
+import { readPositions, writeWatermarks } from "../../packages/inbox/src/watermarks.ts";
 import { codeOf, countedOn, failureOf, recordAt } from "../support/counted.ts";
 import type { Counted } from "../support/counted.ts";
 import { createTestDatabase } from "../support/database.ts";
@@ -290,7 +290,7 @@ describe("watermarks", () => {
   });
   const all = [at(0, 0), at(1, 0), at(0, 0, "other")];
   const read = async (group = "g") =>
-    (await readWatermarks(sql, group, all)).sort(
+    (await readPositions(sql, group, all)).sort(
       (a, b) => a.topic.localeCompare(b.topic) || a.partition - b.partition,
     );
 

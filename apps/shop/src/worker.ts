@@ -1,5 +1,6 @@
 /** The shop's handlers' process, on Node. */
 
+import { hostname } from "node:os";
 import { join } from "node:path";
 import { createOpenTimers } from "@outrider/bullmq";
 import { createHealth } from "@outrider/http";
@@ -49,7 +50,7 @@ await runProcess({ name, log }, async (onStop) => {
       isolation: createIsolation({ entry: join(import.meta.dirname, "suspect.ts"), log }),
       ...createInboxMetrics(registry, () => inbox.state()),
     },
-    { group },
+    { group, name: `${hostname()} ${process.pid}` },
   );
   onStop("handlers", () => inbox.stop());
   registerBreakers(registry, inbox);

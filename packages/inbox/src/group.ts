@@ -16,7 +16,7 @@ import type { Failure } from "./lane.ts";
 import { enterReader, removeReaders, seeReaders } from "./readers.ts";
 import type { Remains } from "./readers.ts";
 import { repeat } from "./repeat.ts";
-import { readWatermarks, writeWatermarks } from "./watermarks.ts";
+import { readPositions, writeWatermarks } from "./watermarks.ts";
 
 export type GroupLimits = Readonly<{
   /** Most records of a partition that are admitted and unresolved. */
@@ -177,7 +177,7 @@ const awaitStart = async (
   for (let failures = 1; ; failures += 1) {
     try {
       const remains = await enterReader(sql, { group, instance }, { partitions, deadMs });
-      return { written: await readWatermarks(sql, group, partitions), remains };
+      return { written: await readPositions(sql, group, partitions), remains };
     } catch (error) {
       if (signal.aborted) throw error;
       log.warn({ group, err: error }, "watermarks cannot be read; nothing is consumed before");

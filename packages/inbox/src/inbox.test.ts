@@ -48,7 +48,7 @@ const createWorld = (watermarks: Record<number, number> = {}) => {
   const client = async (strings: TemplateStringsArray, ...values: unknown[]) => {
     if (isAway) throw new Error("away");
     if (isSilent) await new Promise(() => {});
-    if (/parked_heads|outrider.(readers|breakers)/.test(strings.join(""))) return [];
+    if (/parked_heads|outrider.(readers|breakers|workers)/.test(strings.join(""))) return [];
     if (!strings.join("").includes("insert")) {
       return [...stored].map(([partition, next]) => ({
         topic: "counted",

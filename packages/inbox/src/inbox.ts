@@ -9,6 +9,7 @@ import { breakerDefaults, createBreakers } from "./breaker.ts";
 import type { BreakerLimits, OpenBreaker } from "./breaker.ts";
 import { startCleaning } from "./cleaning.ts";
 import type { CleaningLimits } from "./cleaning.ts";
+import { createCounts } from "./counts.ts";
 import { startGroup } from "./group.ts";
 import type { GroupDeps, GroupState } from "./group.ts";
 import type { Handler } from "./handler.ts";
@@ -16,12 +17,16 @@ import { startRunner } from "./parking/runner.ts";
 import type { RunnerDeps, RunnerLimits } from "./parking/runner.ts";
 import { startTiming } from "./parking/timing.ts";
 import type { TimingDeps } from "./parking/timing.ts";
+import { startPresence } from "./presence.ts";
+import type { PresenceLimits } from "./presence.ts";
 import { createWork } from "./work.ts";
 import type { WorkDeps } from "./work.ts";
 
 export type InboxSettings = Readonly<{
   /** Group of handlers that name none: the app's. */
   group: string;
+  /** Of the worker, for people: host and process. */
+  name?: string;
   /** Most records of a partition that are admitted and unresolved. */
   admittedMax?: number;
   /** How often watermarks are written. */
@@ -35,12 +40,13 @@ export type InboxSettings = Readonly<{
   /** Pauses while an outcome cannot be stored. */
   retry?: Backoff;
 }> &
-  Partial<RunnerLimits & BreakerLimits & CleaningLimits>;
+  Partial<RunnerLimits & BreakerLimits & CleaningLimits & PresenceLimits>;
 
 /** How often parked keys are looked for, without timers and with them. */
 const pollMs = { alone: 200, timed: 1000 } as const;
 
 const defaults = {
+  name: `worker ${process.pid}`,
   admittedMax: 1000,
   watermarkMs: 1000,
   drainMs: 4000,
@@ -53,6 +59,7 @@ const defaults = {
   transientMaxAgeMs: 86_400_000,
   inboxKeepMs: 14 * 86_400_000,
   inboxCleanMs: 60_000,
+  beatMs: 5000,
   ...breakerDefaults,
 } as const;
 
@@ -74,15 +81,17 @@ export type Inbox = Readonly<{
 /** Throws RangeError when two handlers have one name. */
 export const startInbox = (
   handlers: readonly Handler[],
-  deps: InboxDeps,
+  given: InboxDeps,
   settings: InboxSettings,
 ): Inbox => {
   const { group } = settings;
-  const { openTimers } = deps;
+  const { openTimers } = given;
   const parkedPollMs = openTimers ? pollMs.timed : pollMs.alone;
   const limits = { ...defaults, parkedPollMs, ...settings };
   const names = new Set(handlers.map((handler) => handler.name));
   if (names.size < handlers.length) throw new RangeError("Two handlers have the same name");
+  const { events, counts } = createCounts([...names], given);
+  const deps = { ...given, ...events };
   const breakers = createBreakers([...names], deps, limits);
   // What is settled or parked comes later than this.
   const nudge = (): void => timing?.nudge();
@@ -103,6 +112,7 @@ export const startInbox = (
       { ...deps, work, breakers, retry: limits.retry },
     ),
   );
+  const presence = startPresence({ name: limits.name, group, handlers, counts }, deps, limits);
   return {
     state: () => groups.map((one) => one.state()),
     openBreakers: breakers.open,
@@ -110,7 +120,10 @@ export const startInbox = (
     stop: async () => {
       const parts = [runner.stop(limits.drainMs), ...groups.map((one) => one.stop())];
       const all = Promise.all([...parts, timing?.stop(), cleaning.stop()]);
-      const ended = await within(limits.stopMaxMs, all.then(breakers.stop));
+      const ended = await within(
+        limits.stopMaxMs,
+        all.then(() => Promise.all([breakers.stop(), presence.stop()])),
+      );
       if (ended !== "late") return;
       // As when it is killed: its claims and readers run out, and others look with care.
       deps.log.warn({}, "not all could be given back in time; the database does not answer");

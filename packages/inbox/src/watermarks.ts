@@ -6,7 +6,7 @@
 import type { Position, TopicPartition } from "@outrider/event";
 import type { Sql } from "@outrider/postgres";
 
-export const readWatermarks = async (
+export const readPositions = async (
   sql: Sql,
   group: string,
   partitions: readonly TopicPartition[],

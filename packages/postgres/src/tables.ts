@@ -218,6 +218,8 @@ export const parked = outrider.table(
   (table) => [
     pg.index("parked_queue").on(table.head, table.partition, table.offset),
     pg.uniqueIndex("parked_event").on(table.eventId, table.handler),
+    // To count those of a handler: without it all queues are read for each.
+    pg.index("parked_handler").on(table.handler),
     pg
       .index("parked_code")
       .on(table.code, table.head)

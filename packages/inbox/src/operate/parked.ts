@@ -3,7 +3,7 @@
 import type { Sql } from "@outrider/postgres";
 
 /** Counting stops here, for each handler. */
-const countMax = 100_000;
+export const countMax = 100_000;
 
 export type ParkedStatus = Readonly<{
   handler: string;
@@ -17,6 +17,10 @@ export type ParkedStatus = Readonly<{
   oldestAgeMs: number;
 }>;
 
+/**
+ * Handlers are matched by a range of one, so that indexes are read: of an equality the planner
+ * takes it that each has as much as the busiest, and scans whole tables for those without any.
+ */
 export const readParked = async (
   sql: Sql,
   handlers: readonly string[],
@@ -30,14 +34,17 @@ export const readParked = async (
       select count(*)::int as keys, count(*) filter (where due_at = 'infinity')::int as held,
         min(created_at) filter (where due_at <> 'infinity') as oldest_at
       from (
-        select due_at, created_at from outrider.parked_heads h where h.handler = asked.handler
+        select due_at, created_at from outrider.parked_heads h
+        where h.handler between asked.handler and asked.handler
         limit ${countMax}
       ) as counted
     ) as head
     cross join lateral (
       select count(*)::int as events
       from (
-        select 1 from outrider.parked p where p.handler = asked.handler limit ${countMax}
+        select 1 from outrider.parked p
+        where p.handler between asked.handler and asked.handler
+        limit ${countMax}
       ) as counted
     ) as queue`),
 ];

@@ -17,10 +17,13 @@ import type { RunEnd } from "./failed-attempts.ts";
 import { buryParked, finish, postpone, split } from "./outcome.ts";
 import type { Claim, ParkedRow } from "./queue.ts";
 
-/** `gone`: somebody else has the claim by now, and writes down what becomes of it. */
+/**
+ * `gone`: somebody else has the claim by now, and writes down what becomes of it. `isRun`: a run of
+ * one event by itself has failed; several that fail together, or what could not run, is none.
+ */
 export type Outcome =
   | Readonly<{ kind: "handled"; events: number; durationMs: number }>
-  | Readonly<{ kind: "failed" | "buried"; failure: Classified }>
+  | Readonly<{ kind: "failed" | "buried"; failure: Classified; isRun: boolean }>
   | Readonly<{ kind: "gone" }>;
 
 export type ClaimDeps = Readonly<{
@@ -117,7 +120,7 @@ const fail = async (
   const [row, ...rest] = claim.rows;
   if (!row || rest.length > 0 || stopping.aborted) {
     await store(deps, (tx) => split(tx, claim));
-    return { kind: "failed", failure };
+    return { kind: "failed", failure, isRun: false };
   }
   const { retry, name } = handler;
   const attempts = row.attempt + 1;
@@ -131,7 +134,7 @@ const fail = async (
   const delayMs = asked ?? backoffMs(attempts, retry, random);
   await store(deps, (tx) => postpone(tx, claim, { row, delayMs, failure, end }));
   log.warn({ handler: name, eventId: row.eventId, attempts, err: error }, "a parked event failed");
-  return { kind: "failed", failure };
+  return { kind: "failed", failure, isRun: true };
 };
 
 type Giving = Readonly<{ claim: Claim; handler: Handler; row: ParkedRow }>;
@@ -146,10 +149,10 @@ export const bury = async (
   const { writeRecord } = deps;
   const dead = { row, onBury, group, writeRecord, ...failing };
   if (!(await store(deps, (tx) => buryParked(tx, claim, dead)))) return { kind: "gone" };
-  const { failure, error } = failing;
+  const { failure, error, end } = failing;
   const what = { handler: name, eventId: row.eventId, code: failure.code, err: error };
   deps.log.error(what, "an event is given up");
-  return { kind: "buried", failure };
+  return { kind: "buried", failure, isRun: end !== "unrun" };
 };
 
 /** Between two tries to store an outcome. */

@@ -38,6 +38,8 @@ export type RunnerDeps = Omit<ClaimDeps, OfRun> &
     isolation: Isolation;
     breakers: Pick<Breakers, "isOpen" | "tryProbe" | "yield" | "succeeded" | "failed">;
     onHandled?(handler: string, events: number, durationMs: number): void;
+    /** A run of one parked event by itself. */
+    onFailed?(handler: string): void;
     onBuried?(handler: string, code: string): void;
     /** A key has been run, and may be due again later. */
     onSettled?(): void;
@@ -260,6 +262,7 @@ const tell = async (
 ): Promise<void> => {
   const { name } = ran.handler;
   if (outcome.kind === "handled") deps.onHandled?.(name, outcome.events, outcome.durationMs);
+  if ("isRun" in outcome && outcome.isRun) deps.onFailed?.(name);
   if (outcome.kind === "buried") deps.onBuried?.(name, outcome.failure.code);
   await tellBreakers(ran, outcome, deps.breakers);
 };

@@ -230,13 +230,13 @@ export const runSuspect = async (
     await store(deps, (tx) =>
       stopping.aborted ? split(tx, claim) : postpone(tx, claim, postponed),
     );
-    return { kind: "failed", failure: unrun };
+    return { kind: "failed", failure: unrun, isRun: false };
   }
   if (end.kind !== "killed") return end;
   log.error({ handler: handler.name, eventId: row.eventId }, "an event has ended its process");
   if (row.killed + 1 >= killedMax) return giveUp({ claim, row, handler }, "killed", deps);
   await store(deps, (tx) => countKill(tx, claim, { row, failure: killed }));
-  return { kind: "failed", failure: killed };
+  return { kind: "failed", failure: killed, isRun: true };
 };
 
 const unrun = {

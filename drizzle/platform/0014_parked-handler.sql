@@ -1,0 +1,1 @@
+CREATE INDEX "parked_handler" ON "outrider"."parked" USING btree ("handler");

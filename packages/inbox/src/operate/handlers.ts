@@ -1,0 +1,128 @@
+/** What is known of handlers: how they run, what holds them up, and what waits for somebody. */
+
+import type { Sql } from "@outrider/postgres";
+import type { Effects, OnBury } from "../handler.ts";
+import { countMax, readParked } from "./parked.ts";
+import type { ParkedStatus } from "./parked.ts";
+
+/** As its workers have said last; null, or no topics, where none has said anything. */
+type Said = Readonly<{
+  name: string;
+  group: string | null;
+  topics: readonly string[];
+  ordering: "key" | "none" | null;
+  effects: Effects | null;
+  onBury: OnBury | null;
+  attemptsMax: number | null;
+  /** To the minute. */
+  seenAt: Date | null;
+}>;
+
+/** Of the workers that are alive, since they started. */
+type Counted = Readonly<{
+  workers: number;
+  /** Handled a second, between their last two beats. */
+  ratePerS: number;
+  handled: number;
+  failed: number;
+}>;
+
+export type BreakerStatus = Readonly<{
+  opened: number;
+  openedAt: Date;
+  openUntil: Date;
+  code: string;
+  message: string;
+}>;
+
+export type HandlerStatus = Said &
+  Counted &
+  Readonly<{
+    /** Null: it is not held back. */
+    breaker: BreakerStatus | null;
+    /** At most 100,000, as the counts behind it. */
+    parkedKeys: number;
+    /** Of those keys: held by an event that was given up. */
+    heldKeys: number;
+    parkedEvents: number;
+    /** Since the first of the others was parked; 0 without any. */
+    oldestParkedAgeMs: number;
+    openLetters: number;
+  }>;
+
+/** Handlers that workers have told of, and those that something is left of all the same. */
+export const readHandlers = async (sql: Sql): Promise<HandlerStatus[]> => {
+  const known = await readKnown(sql);
+  const names = known.map((one) => one.name);
+  const [parked, letters] = await Promise.all([readParked(sql, names), readLetters(sql, names)]);
+  const parkedBy = new Map(parked.map((one) => [one.handler, one]));
+  return known.map(({ opened, openedAt, openUntil, code, message, ...handler }) => ({
+    ...handler,
+    breaker: opened === null ? null : { opened, openedAt, openUntil, code, message },
+    ...waitingOf(parkedBy.get(handler.name)),
+    openLetters: letters.get(handler.name) ?? 0,
+  }));
+};
+
+const waitingOf = (parked: ParkedStatus | undefined) => ({
+  parkedKeys: parked?.keys ?? 0,
+  heldKeys: parked?.held ?? 0,
+  parkedEvents: parked?.events ?? 0,
+  oldestParkedAgeMs: parked?.oldestAgeMs ?? 0,
+});
+
+type NoBreaker = Readonly<Record<Exclude<keyof BreakerStatus, "opened">, never>> &
+  Readonly<{ opened: null }>;
+
+const readKnown = (sql: Sql) => sql<(Said & Counted & (BreakerStatus | NoBreaker))[]>`
+  -- from one handler to the next by the index, over however many keys
+  with recursive parked (name) as (
+    (select handler from outrider.parked_heads order by handler limit 1)
+    union all
+    select (
+      select handler from outrider.parked_heads where handler > parked.name
+      order by handler limit 1
+    ) from parked where parked.name is not null
+  ), known as (
+    select name from outrider.handlers
+    union select handler from outrider.breakers
+    union select name from parked where name is not null
+  ), counted as (
+    select one.name, count(*)::int as workers,
+      sum((one.counts ->> 'ratePerS')::float8) as rate,
+      sum((one.counts ->> 'handled')::float8) as handled,
+      sum((one.counts ->> 'failed')::float8) as failed
+    from outrider.workers w cross join lateral jsonb_each(w.stats) as one (name, counts)
+    where w.deadline >= clock_timestamp()
+    group by one.name
+  )
+  select name, h."group", coalesce(h.topics, '{}') as topics, h.ordering, h.effects,
+    h.on_bury as "onBury", h.attempts_max as "attemptsMax", h.seen_at as "seenAt",
+    coalesce(c.workers, 0) as workers,
+    coalesce(round(c.rate::numeric, 1), 0)::float8 as "ratePerS",
+    coalesce(c.handled, 0) as handled, coalesce(c.failed, 0) as failed,
+    b.opened, b.opened_at as "openedAt", b.open_until as "openUntil", b.code, b.message
+  from known
+  left join outrider.handlers h using (name)
+  left join counted c using (name)
+  left join outrider.breakers b on b.handler = name
+  order by name`;
+
+/** By a range of one, as `readParked` does it. */
+const readLetters = async (
+  sql: Sql,
+  handlers: readonly string[],
+): Promise<ReadonlyMap<string, number>> => {
+  const rows = await sql<{ handler: string; open: number }[]>`
+    select asked.handler, letters.open
+    from unnest(${handlers}::text[]) as asked (handler)
+    cross join lateral (
+      select count(*)::int as open
+      from (
+        select 1 from outrider.dead_letters letter
+        where letter.state = 'open' and letter.handler between asked.handler and asked.handler
+        limit ${countMax}
+      ) as counted
+    ) as letters`;
+  return new Map(rows.map((row) => [row.handler, row.open]));
+};
