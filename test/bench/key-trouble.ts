@@ -1,8 +1,7 @@
 /** What is wrong with some keys while the others are measured. */
 
 import { setTimeout as delay } from "node:timers/promises";
-import { fault } from "@outrider/event";
-import { partitionOf } from "../../packages/kafka/src/murmur2.ts";
+import { fault, partitionOf } from "@outrider/event";
 
 export const partitions = 12;
 

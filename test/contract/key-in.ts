@@ -1,4 +1,4 @@
-import { partitionOf } from "../../packages/kafka/src/murmur2.ts";
+import { partitionOf } from "@outrider/event";
 
 /** Some key that lies in this partition. */
 export const keyIn = (partition: number, partitions: number): string => {

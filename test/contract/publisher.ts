@@ -3,9 +3,8 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { after, describe, test } from "node:test";
-import { isFault } from "@outrider/event";
+import { isFault, partitionOf } from "@outrider/event";
 import type { KafkaRecord, OpenPublisher, Publisher, PublishRecord } from "@outrider/event";
-import { partitionOf } from "../../packages/kafka/src/murmur2.ts";
 
 export type PublisherSubject = Readonly<{
   open: OpenPublisher;

@@ -3,11 +3,11 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { afterEach, describe, test } from "node:test";
+import { partitionOf } from "@outrider/event";
 import type { Position, PublishRecord, Subscribe } from "@outrider/event";
 import { until } from "../support/until.ts";
 import { joinAs } from "./member.ts";
 import type { Member, MemberOptions } from "./member.ts";
-import { partitionOf } from "../../packages/kafka/src/murmur2.ts";
 import { keyIn } from "./key-in.ts";
 
 export type SubscriberSubject = Readonly<{

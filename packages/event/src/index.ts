@@ -16,6 +16,7 @@ export type { Subscribe, Subscriber } from "./ports.ts";
 export type { SubscriberEvents, TopicPartition } from "./ports.ts";
 export { topicFor } from "./routing.ts";
 export type { Route } from "./routing.ts";
+export { partitionOf } from "./murmur2.ts";
 export { deadLetterTopic, deadLetterTopicName, defineTopic } from "./topic.ts";
 export type { Profile, TopicSpec } from "./topic.ts";
 export type { OpenTimers, Timer, Timers } from "./timers.ts";

@@ -6,8 +6,8 @@
  * goes alone; from then on the broker itself refuses whatever comes out of order.
  */
 
+import { partitionOf } from "@outrider/event";
 import type { PublishRecord } from "@outrider/event";
-import { partitionOf } from "./murmur2.ts";
 
 export type Openings = Readonly<{
   /** Every partition of the topic has acknowledged something. */

