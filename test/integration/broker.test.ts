@@ -71,6 +71,6 @@ describe("a cluster that cannot be reached", () => {
 describe("readTopic", () => {
   test("of a topic that is not there is a fault", async () => {
     const error = await caught(readTopic(kafka, newName()));
-    expect(isFault(error, "unavailable")).toBe(true);
+    expect(isFault(error, "topic_unknown")).toBe(true);
   });
 });

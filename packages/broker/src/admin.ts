@@ -97,7 +97,7 @@ export const closeQuietly = async (client: { close(): Promise<unknown> }): Promi
   clearTimeout(timer);
 };
 
-const toFault = (error: unknown, connection: KafkaConnection) => {
+export const toFault = (error: unknown, connection: KafkaConnection) => {
   const at = `Kafka at ${connection.bootstrapServers}`;
   const details = { apiCodes: apiCodes(error) };
   return isRefusal(error)

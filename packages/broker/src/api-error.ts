@@ -22,3 +22,7 @@ export const apiCodes = (error: unknown): readonly number[] => {
 /** True when Kafka refused the caller, which no second try will change. */
 export const isRefusal = (error: unknown): boolean =>
   apiCodes(error).some((code) => refusals.includes(code));
+
+/** The client tells Kafka's "unknown topic" in words of its own, without the code. */
+export const saysUnknownTopic = (error: unknown): boolean =>
+  error instanceof Error && error.message.startsWith("Unknown topic ");

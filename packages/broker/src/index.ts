@@ -1,8 +1,11 @@
 export type { Deadline } from "./admin.ts";
 export { describeCluster } from "./cluster.ts";
 export type { Cluster } from "./cluster.ts";
+export type { FoundRecord, SearchLimits, WantedRecord } from "./find-record.ts";
 export { readOffsets, readRanges, readTopic } from "./read-topic.ts";
 export type { OffsetRange, PartitionOffsets, RangeReading } from "./read-topic.ts";
+export { createTopicReader } from "./topic-reader.ts";
+export type { ReaderSettings, RecordPlace, TopicEnd, TopicReader } from "./topic-reader.ts";
 export type { TopicDifference, TopicPlan } from "./topic-plan.ts";
 export { applyTopics, planTopics } from "./topics.ts";
 export type { TopicCatalogue } from "./topics.ts";

@@ -3,30 +3,19 @@
  * aborted transactions are among what is read. Throws as `withAdmin` does, and `topic_unknown`.
  */
 
-import { setTimeout as delay } from "node:timers/promises";
 import { fault, isFault } from "@outrider/event";
-import type { Header, KafkaConnection, KafkaRecord } from "@outrider/event";
+import type { KafkaConnection, KafkaRecord } from "@outrider/event";
 import { Consumer, ListOffsetTimestamps } from "@platformatic/kafka";
-import { apiCodes } from "./api-error.ts";
 import { clientOptions, closeQuietly, withDeadline } from "./admin.ts";
 import type { Deadline } from "./admin.ts";
-
-type Cursor = {
-  readonly partition: number;
-  readonly leader: number;
-  next: bigint;
-  readonly end: bigint;
-};
-type Fetched = Awaited<ReturnType<Consumer["fetch"]>>["responses"][number]["partitions"][number];
+import { fetchMore, isBehind, take } from "./fetch.ts";
+import type { Cursor } from "./fetch.ts";
+import { findTopic, offsetsAt } from "./offsets.ts";
 
 const deadlineMs = 60_000;
 const partitionBytesMax = 4 * 1024 * 1024;
 const waitMs = 500;
-const retryMs = 50;
-/** Kafka's error codes: unknown topic or partition, no leader, not the leader. */
-const notYet: readonly number[] = [3, 5, 6];
-/** Bit of a batch that holds markers of transactions, not records. */
-const controlBit = 0b10_0000;
+const fresh = { forceUpdate: true } as const;
 
 /**
  * A whole topic, from its first record to the end it had when the reading began, held in memory:
@@ -45,9 +34,11 @@ export const readTopic = async (
 };
 
 const readAll = async (consumer: Consumer, topic: string): Promise<readonly KafkaRecord[]> => {
-  await findTopic(consumer, topic);
-  const starts = await offsetsAt(consumer, topic, ListOffsetTimestamps.EARLIEST);
-  const ends = await offsetsAt(consumer, topic, ListOffsetTimestamps.LATEST);
+  await findTopic(consumer, topic, fresh);
+  const read = async (timestamp: bigint) =>
+    (await offsetsAt(consumer, [topic], timestamp)).get(topic) ?? [];
+  const starts = await read(ListOffsetTimestamps.EARLIEST);
+  const ends = await read(ListOffsetTimestamps.LATEST);
   const ranges = ends.map((to, partition) => {
     return { partition, from: Number(starts[partition] ?? 0n), to: Number(to) };
   });
@@ -90,8 +81,9 @@ export const readOffsets = (
   since = new Date(0),
 ): Promise<PartitionOffsets[]> =>
   withReader(connection, {}, async (consumer) => {
-    await findTopic(consumer, topic);
-    const read = (timestamp: bigint) => offsetsAt(consumer, topic, timestamp);
+    await findTopic(consumer, topic, fresh);
+    const read = async (timestamp: bigint) =>
+      (await offsetsAt(consumer, [topic], timestamp)).get(topic) ?? [];
     const lows = await read(ListOffsetTimestamps.EARLIEST);
     const highs = await read(ListOffsetTimestamps.LATEST);
     const found = await read(BigInt(since.getTime()));
@@ -122,19 +114,13 @@ const withReader = async <T>(
   }
 };
 
-const findTopic = async (consumer: Consumer, topic: string) => {
-  const metadata = await consumer.metadata({ topics: [topic], forceUpdate: true });
-  const found = metadata.topics.get(topic);
-  if (!found) throw fault("topic_unknown", `The cluster has no topic ${topic}.`);
-  return found;
-};
-
 const readAllRanges = async (
   consumer: Consumer,
   { topic, ranges, onRecords, signal }: RangeReading,
 ): Promise<void> => {
-  const found = await findTopic(consumer, topic);
-  const ends = await offsetsAt(consumer, topic, ListOffsetTimestamps.LATEST);
+  const found = await findTopic(consumer, topic, fresh);
+  const offsets = await offsetsAt(consumer, [topic], ListOffsetTimestamps.LATEST);
+  const ends = offsets.get(topic) ?? [];
   const cursors = ranges.map(({ partition, from, to }): Cursor => {
     const leader = found.partitions[partition]?.leader ?? -1;
     // What is not there yet is not waited for.
@@ -144,81 +130,11 @@ const readAllRanges = async (
   for (const leader of new Set(cursors.map((cursor) => cursor.leader))) {
     const own = cursors.filter((cursor) => cursor.leader === leader);
     while (own.some(isBehind) && !signal?.aborted) {
-      for (const fetched of await fetchMore(consumer, found.id, own)) {
+      const wish = { topicId: found.id, cursors: own, bytesMax: partitionBytesMax, waitMs };
+      for (const fetched of await fetchMore(consumer, wish)) {
         const cursor = own.find((one) => one.partition === fetched.partitionIndex);
         if (cursor) await onRecords(take(topic, cursor, fetched), cursor.partition);
       }
     }
   }
-};
-
-/** A partition that was just created has a leader that does not know of it for a moment. */
-const offsetsAt = async (
-  consumer: Consumer,
-  topic: string,
-  timestamp: bigint,
-): Promise<readonly bigint[]> => {
-  for (;;) {
-    try {
-      return (await consumer.listOffsets({ topics: [topic], timestamp })).get(topic) ?? [];
-    } catch (error) {
-      // It ends at the latest with the deadline, which closes the client.
-      if (!apiCodes(error).some((code) => notYet.includes(code))) throw error;
-      await delay(retryMs);
-    }
-  }
-};
-
-const isBehind = (cursor: Cursor): boolean => cursor.next < cursor.end;
-
-const fetchMore = async (
-  consumer: Consumer,
-  topicId: string,
-  cursors: readonly Cursor[],
-): Promise<readonly Fetched[]> => {
-  const behind = cursors.filter(isBehind);
-  const answer = await consumer.fetch({
-    node: behind[0]?.leader ?? -1,
-    maxWaitTime: waitMs,
-    topics: [
-      {
-        topicId,
-        partitions: behind.map(({ partition, next }) => ({
-          partition,
-          currentLeaderEpoch: -1,
-          fetchOffset: next,
-          lastFetchedEpoch: -1,
-          partitionMaxBytes: partitionBytesMax,
-        })),
-      },
-    ],
-  });
-  return answer.responses.flatMap((response) => response.partitions);
-};
-
-/** The new records of one partition's answer, and the cursor behind them. */
-const take = (topic: string, cursor: Cursor, fetched: Fetched): readonly KafkaRecord[] => {
-  const records: KafkaRecord[] = [];
-  for (const batch of fetched.records ?? []) {
-    const isControl = (batch.attributes & controlBit) !== 0;
-    for (const record of isControl ? [] : batch.records) {
-      const offset = batch.firstOffset + BigInt(record.offsetDelta);
-      // A batch comes whole, so it may begin before what was asked for.
-      if (offset < cursor.next || offset >= cursor.end) continue;
-      records.push({
-        topic,
-        partition: cursor.partition,
-        offset: Number(offset),
-        timestampMs: Number(batch.firstTimestamp + record.timestampDelta),
-        key: record.key,
-        value: record.value,
-        headers: record.headers.map(([name, value]): Header => {
-          return { [String(name)]: value ?? new Uint8Array() };
-        }),
-      });
-    }
-    const after = batch.firstOffset + BigInt(batch.lastOffsetDelta) + 1n;
-    if (after > cursor.next) cursor.next = after;
-  }
-  return records;
 };
