@@ -6,7 +6,7 @@ import type { ChildProcess } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { join } from "node:path";
 import { after, afterEach, before, beforeEach, describe, test } from "node:test";
-import { createOpenTimers, readRetryQueue } from "@outrider/bullmq";
+import { createOpenTimers } from "@outrider/bullmq";
 import type { TimerSettings } from "@outrider/bullmq";
 import { isFault } from "@outrider/event";
 import type { Timers } from "@outrider/event";
@@ -222,11 +222,6 @@ describe("a Redis that is away at the start", () => {
     await until(() => told("warn").length > 0, { what: "the warning" });
     assert.ok((await timed(() => timers.close())) < quickMs);
   });
-
-  test("cannot be asked by operators", async () => {
-    const error = await readRetryQueue(redis.url, queue).catch((caught: unknown) => caught);
-    assert.ok(isFault(error, "unavailable"), String(error));
-  });
 });
 
 describe("a Redis that hangs", () => {
@@ -239,10 +234,6 @@ describe("a Redis that hangs", () => {
       assert.ok(isFault(first, "timeout"), String(first));
       await unhealthy(timers);
       assert.ok((await timed(set)) < 100);
-      const error = await readRetryQueue(redis.url, queue, { timeoutMs: 300 }).catch(
-        (caught: unknown) => caught,
-      );
-      assert.ok(isFault(error, "timeout"), String(error));
     } finally {
       redis.thaw();
     }
@@ -350,28 +341,7 @@ describe("the keys of a queue", () => {
     assert.ok(events <= 300, `${events} events`);
   });
 
-  test("are what operators ask for", async () => {
-    const dueAtMs = Date.now() + 60_000;
-    const { timers } = await open();
-    await timers.set([
-      { id: "b:2", delayMs: 120_000 },
-      { id: "a:1", delayMs: 60_000 },
-      { id: "c:3", delayMs: 180_000 },
-    ]);
-    const { counts, jobs } = await readRetryQueue(redis.url, queue, { jobsMax: 2 });
-    assert.deepEqual(counts, { waiting: 0, delayed: 3, active: 0, failed: 0 });
-    assert.deepEqual(
-      jobs.map(({ timer }) => timer),
-      ["a:1", "b:2"],
-    );
-    const [first] = jobs;
-    assert.match(first?.id ?? "", /^a_1-/);
-    assert.ok(Math.abs((first?.dueAt.getTime() ?? 0) - dueAtMs) < 5_000);
-    const none = await readRetryQueue(redis.url, `${queue}-none`);
-    assert.deepEqual(none, { counts: { ...counts, delayed: 0 }, jobs: [] });
-    await assert.rejects(readRetryQueue(redis.url, "a:b"), (error) =>
-      isFault(error, "settings_invalid"),
-    );
+  test("have names without colons, which are BullMQ's own", () => {
     assert.throws(
       () => openTimers()("a:b", () => {}),
       (error) => isFault(error, "settings_invalid"),

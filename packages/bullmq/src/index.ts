@@ -1,4 +1,5 @@
 export { createOpenTimers } from "./open-timers.ts";
 export type { TimerSettings } from "./open-timers.ts";
-export { readRetryQueue } from "./retry-queue.ts";
-export type { ReadSettings, RetryJob, RetryQueue } from "./retry-queue.ts";
+export { openRetryQueues, retryStates } from "./retry-queues.ts";
+export type { RetryJob, RetryQueue, RetryQueues } from "./retry-queues.ts";
+export type { RetryQueuesSettings, RetryState } from "./retry-queues.ts";
