@@ -15,6 +15,8 @@ export { runReplay } from "./operate/replay.ts";
 export type { ReadRanges, ReplayDeps } from "./operate/replay.ts";
 export { readHandlers } from "./operate/handlers.ts";
 export type { BreakerStatus, HandlerStatus } from "./operate/handlers.ts";
+export { buryHead, postponeHead, runNow } from "./operate/parked-keys.ts";
+export type { Burial } from "./operate/parked-keys.ts";
 export { readWatermarks } from "./operate/watermarks.ts";
 export type { Watermark } from "./operate/watermarks.ts";
 export { readWorkers } from "./operate/workers.ts";

@@ -13,6 +13,7 @@ import { deadLetterRecord } from "./dead-letter-record.ts";
 import type { WriteRecord } from "./dead-letter-record.ts";
 import { recordFailure } from "./failed-attempts.ts";
 import type { RunEnd } from "./failed-attempts.ts";
+import type { ParkedRow } from "./parked-row.ts";
 import {
   enqueue,
   keyName,
@@ -23,7 +24,7 @@ import {
   settleHeads,
   takeHead,
 } from "./queue.ts";
-import type { Claim, ParkedRow, Waiting } from "./queue.ts";
+import type { Claim, Waiting } from "./queue.ts";
 
 export type Failing = Readonly<{
   failure: Classified;
@@ -199,29 +200,42 @@ export const countKill = async (
   await settleHead(tx, claim.head);
 };
 
+export type Burying = Failing &
+  Readonly<{
+    row: ParkedRow;
+    onBury: OnBury;
+    end: RunEnd;
+    /** Who has decided it; that is no attempt. */
+    by?: string;
+  }>;
+
 /** The claim's one event is given up. False: somebody else has the claim by now. */
 export const buryParked = async (
   tx: TransactionSql,
   claim: Claim,
-  {
-    row,
-    onBury,
-    end,
-    ...failing
-  }: Failing & Readonly<{ row: ParkedRow; onBury: OnBury; end: RunEnd }>,
+  burying: Burying,
 ): Promise<boolean> => {
-  const { handler, head } = claim;
-  const { eventId } = row;
-  const { failure } = failing;
-  const attempts = row.attempt + 1;
   if (!(await lockClaim(tx, claim))) return false;
+  await buryFirst(tx, claim, burying);
+  return true;
+};
+
+/** The first event of a head, locked by now, is given up. Returns the letter's id. */
+export const buryFirst = async (
+  tx: TransactionSql,
+  { handler, head }: Pick<Claim, "handler" | "head">,
+  { row, end, ...letter }: Burying,
+): Promise<string> => {
+  const { eventId } = row;
+  const { failure, onBury } = letter;
+  const attempts = row.attempt + (letter.by === undefined ? 1 : 0);
   await tx`
     update outrider.inbox set state = 'dead', recorded_at = clock_timestamp()
     where handler = ${handler} and event_id = ${eventId} and state = 'parked'`;
   if (onBury === "hold") {
     await tx`
       update outrider.parked
-      set state = 'dead', attempt = attempt + 1, code = ${failure.code},
+      set state = 'dead', attempt = ${attempts}, code = ${failure.code},
         message = ${failure.message}
       where handler = ${handler} and event_id = ${eventId}`;
   } else {
@@ -230,17 +244,17 @@ export const buryParked = async (
   }
   await recordFailure(tx, { handler, eventId, attempt: attempts, failure, end });
   await settleHead(tx, head);
-  await writeLetter(tx, { handler, waiting: row, attempts, onBury, ...failing });
-  return true;
+  return writeLetter(tx, { ...letter, handler, waiting: row, attempts });
 };
 
 type Letter = Failing &
-  Readonly<{ handler: string; waiting: Waiting; attempts: number; onBury: OnBury }>;
+  Pick<Burying, "by" | "onBury"> &
+  Readonly<{ handler: string; waiting: Waiting; attempts: number }>;
 
 const writeLetter = async (
   tx: TransactionSql,
-  { handler, waiting, attempts, onBury, failure, error, group, writeRecord }: Letter,
-): Promise<void> => {
+  { handler, waiting, attempts, onBury, failure, error, group, writeRecord, by }: Letter,
+): Promise<string> => {
   const { record, eventId } = waiting;
   const fingerprint = fingerprintOf(handler, failure, error);
   const key = keyOf(waiting);
@@ -263,10 +277,12 @@ const writeLetter = async (
     returning id, attempts`;
   if (!letter) throw new Error("no row");
   await tx`
-    insert into outrider.dead_letter_history (letter, action, message)
-    values (${letter.id}, 'buried', ${`${failure.code}: ${failure.message}`})`;
+    insert into outrider.dead_letter_history (letter, action, by, message)
+    values (${letter.id}, 'buried', ${by ?? null},
+      ${by === undefined ? `${failure.code}: ${failure.message}` : failure.message})`;
   const given = { handler, group, eventId, key, record, failure, fingerprint };
   await writeRecord(tx, deadLetterRecord({ ...given, attempts: letter.attempts }));
+  return letter.id;
 };
 
 /** The last one of a name wins; what is no text is left out. */

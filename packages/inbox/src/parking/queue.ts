@@ -7,9 +7,11 @@
  */
 
 import type { KafkaRecord } from "@outrider/event";
-import { headersOf, pairsOf } from "@outrider/postgres";
-import type { HeaderPair, Sql, TransactionSql } from "@outrider/postgres";
+import { pairsOf } from "@outrider/postgres";
+import type { Sql, TransactionSql } from "@outrider/postgres";
 import type { Classified } from "../classify.ts";
+import { columns, rowOf } from "./parked-row.ts";
+import type { ParkedRow, StoredRow } from "./parked-row.ts";
 
 /** A record that a handler has not handled, under the id that the inbox knows it by. */
 export type Waiting = Readonly<{ eventId: string; record: KafkaRecord }>;
@@ -107,50 +109,6 @@ export const enqueueBehind = async (
   await enqueue(tx, queue, { waiting, state: "due", attempt: 0, delayMs: 0 });
 };
 
-export type ParkedRow = Readonly<{
-  eventId: string;
-  record: KafkaRecord;
-  attempt: number;
-  lost: number;
-  killed: number;
-  /** Since it failed first: while it only waits for others, it does not age. */
-  ageMs: number;
-}>;
-
-type StoredRow = {
-  event_id: string;
-  topic: string;
-  partition: number;
-  offset: string;
-  timestamp_ms: string;
-  record_key: Buffer | null;
-  headers: HeaderPair[];
-  value: Buffer | null;
-  attempt: number;
-  lost: number;
-  killed: number;
-  age_ms: number;
-  state: "due" | "dead";
-  is_due: boolean;
-};
-
-const rowOf = (row: StoredRow): ParkedRow => ({
-  eventId: row.event_id,
-  attempt: row.attempt,
-  lost: row.lost,
-  killed: row.killed,
-  ageMs: row.age_ms,
-  record: {
-    topic: row.topic,
-    partition: row.partition,
-    offset: Number(row.offset),
-    timestampMs: Number(row.timestamp_ms),
-    key: row.record_key,
-    value: row.value,
-    headers: headersOf(row.headers),
-  },
-});
-
 /** The front of a queue that a runner has claimed. */
 export type Claim = Readonly<{
   head: string;
@@ -204,9 +162,7 @@ export const claimDue = async (
 /** The rows of claimed heads that are to be run now; heads without any are settled. */
 const claimRows = async (tx: TransactionSql, heads: readonly ClaimedHead[]): Promise<Claim[]> => {
   const ids = heads.map((head) => head.id);
-  await tx`
-    update outrider.parked set lost = lost + 1, token = null
-    where head = any(${ids}::bigint[]) and token is not null`;
+  await countLost(tx, ids);
   const rows = await tx<(StoredRow & { head: string })[]>`
     select p.* from unnest(
       ${ids}::bigint[], ${heads.map((head) => head.batch_max)}::int[],
@@ -236,12 +192,6 @@ const claimRows = async (tx: TransactionSql, heads: readonly ClaimedHead[]): Pro
   return claims.filter((claim) => claim.rows.length > 0);
 };
 
-const columns = (sql: Sql | TransactionSql) => sql`
-  p.event_id, p.partition, p."offset", p.timestamp_ms, p.record_key, p.headers,
-  p.value, p.attempt, p.lost, p.killed, p.state, p.due_at <= clock_timestamp() as is_due,
-  case when p.code is null then 0
-    else (extract(epoch from clock_timestamp() - p.parked_at) * 1000)::float8 end as age_ms`;
-
 /** Claims that another process has made; those that are over are left out. */
 export const readClaims = async (
   sql: Sql,
@@ -260,6 +210,13 @@ export const readClaims = async (
       return { head, token, handler, topic, rows: ofHead.map(rowOf) };
     }),
   );
+};
+
+/** Under the heads' locks: what claims that have run out held, their processes may have died of. */
+export const countLost = async (tx: TransactionSql, heads: readonly string[]): Promise<void> => {
+  await tx`
+    update outrider.parked set lost = lost + 1, token = null
+    where head = any(${heads}::bigint[]) and token is not null`;
 };
 
 /** What may run together; nothing when the first one is dead or not due yet. */

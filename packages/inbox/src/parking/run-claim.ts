@@ -15,7 +15,8 @@ import type { RunDeps, Transact } from "../run-batch.ts";
 import type { WriteRecord } from "./dead-letter-record.ts";
 import type { RunEnd } from "./failed-attempts.ts";
 import { buryParked, finish, postpone, split } from "./outcome.ts";
-import type { Claim, ParkedRow } from "./queue.ts";
+import type { ParkedRow } from "./parked-row.ts";
+import type { Claim } from "./queue.ts";
 
 /**
  * `gone`: somebody else has the claim by now, and writes down what becomes of it. `isRun`: a run of

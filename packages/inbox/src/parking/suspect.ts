@@ -13,8 +13,9 @@ import type { Log } from "@outrider/event";
 import type { Handler } from "../handler.ts";
 import type { RunEnd } from "./failed-attempts.ts";
 import { countKill, postpone, split } from "./outcome.ts";
+import type { ParkedRow } from "./parked-row.ts";
 import { readClaims } from "./queue.ts";
-import type { Claim, ParkedRow } from "./queue.ts";
+import type { Claim } from "./queue.ts";
 import { bury, runClaim, runTogether, store } from "./run-claim.ts";
 import type { ClaimDeps, Outcome } from "./run-claim.ts";
 
