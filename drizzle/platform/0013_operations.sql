@@ -55,6 +55,7 @@ CREATE TABLE "outrider"."operations" (
 	"reason" text NOT NULL,
 	"id_max" bigint NOT NULL,
 	"position" bigint DEFAULT 0 NOT NULL,
+	"total" integer NOT NULL,
 	"done" integer DEFAULT 0 NOT NULL,
 	"refused" integer DEFAULT 0 NOT NULL,
 	"message" text,

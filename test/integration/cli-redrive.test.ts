@@ -66,7 +66,7 @@ describe("outrider dead", () => {
   test("groups, exports, discards, restores, notes and cleans", async () => {
     await bury(3);
     const groups = await outrider("dead", "groups", "--json");
-    const [group, ...more] = JSON.parse(groups.stdout) as LetterGroup[];
+    const [group, ...more] = JSON.parse(groups.stdout).items as LetterGroup[];
     expect([group?.count, group?.fingerprint, more]).toEqual([3, "test.handler | BROKEN", []]);
     expect((await outrider("dead", "groups")).stdout).toMatch(
       /^ +3 +\d+ .*test\.handler \| BROKEN$/m,
@@ -88,7 +88,7 @@ describe("outrider dead", () => {
     const cleaned = await outrider("dead", "clean", "--older-than", "1d");
     expect(cleaned.stdout).toBe("1 closed letters are removed\n");
     const left = JSON.parse((await outrider("dead", "list", "--state", "all", "--json")).stdout);
-    expect((left as LetterSummary[]).map((one) => one.key)).toEqual(["key-2", "key-1"]);
+    expect((left.items as LetterSummary[]).map((one) => one.key)).toEqual(["key-2", "key-1"]);
   });
 
   test("refuses what makes no sense in one sentence", async () => {
@@ -159,7 +159,7 @@ describe("outrider replay", () => {
     expect((await replay("list")).stdout).toMatch(/running +shop\.order-summary#\d+ +order-events/);
     expect((await replay("cancel", id)).stdout).toBe(`replay ${id} is cancelled\n`);
     expect((await replay("show", id, "--watch", "--json")).stdout.split("\n")).toHaveLength(2);
-    const [listed] = JSON.parse((await replay("list", "--json")).stdout);
+    const [listed] = JSON.parse((await replay("list", "--json")).stdout).items;
     expect(listed).toMatchObject({ id: Number(id), state: "cancelled", by: "ann" });
     expect((await replay("resume", id)).stderr).toBe(`Replay ${id} is cancelled\n`);
   });
@@ -182,7 +182,7 @@ describe("outrider redrive", () => {
     expect([started.code, started.stderr]).toEqual([0, ""]);
     const redrive = JSON.parse(started.stdout) as Redrive;
     expect(redrive).toMatchObject({ state: "done", total: 4, redriven: 4, pending: 4, by: "ann" });
-    const [listed] = JSON.parse((await outrider("redrive", "list", "--json")).stdout);
+    const [listed] = JSON.parse((await outrider("redrive", "list", "--json")).stdout).items;
     expect(listed).toMatchObject({ id: redrive.id, filter: { code: "BROKEN" }, reason: "mended" });
     const shown = (await outrider("redrive", "show", String(redrive.id))).stdout;
     expect(shown).toMatch(/^letters +4, code BROKEN$/m);

@@ -89,7 +89,9 @@ const actAs = (actor: Actor, doing: Act, ...heads: readonly number[]): Promise<u
 const expectSound = async (records: readonly KafkaRecord[]): Promise<void> => {
   await expectConsistent(records);
   const letters = await sql`select id::float8 as id from outrider.dead_letters`;
-  for (const { id } of letters) await discardLetter(sql, { id, by: "ann", reason: "a test" });
+  for (const { id } of letters) {
+    await sql.begin((tx) => discardLetter(tx, { id, by: "ann", reason: "a test" }));
+  }
   await sql`update outrider.parked set due_at = now()`;
   await sql`update outrider.parked_heads set due_at = now()`;
   for (let claims = await claimAll(); claims.length > 0; claims = await claimAll()) {

@@ -137,7 +137,7 @@ describe("a parked key", () => {
     for (const text of ["BURIED_BY_OPERATOR", "a test", name]) {
       expect(record?.headers).toContain(text);
     }
-    await redriveLetter(sql, { id: id as number, ...who });
+    await sql.begin((tx) => redriveLetter(tx, { id: id as number, ...who }));
     await runAll();
     expect([await seen(), await states()]).toEqual(["a1 a2", { handled: 2 }]);
   });
@@ -210,7 +210,7 @@ for (const [what, doing] of Object.entries(acts)) {
       const refused = await refusal(head);
       expect(isFault(refused, "conflict")).toBe(true);
       expect(String(refused)).toContain(`dead letter ${String(id)}`);
-      await discardLetter(sql, { id: id as number, ...who });
+      await sql.begin((tx) => discardLetter(tx, { id: id as number, ...who }));
       await act(doing, head);
     });
 
@@ -227,7 +227,8 @@ for (const [what, doing] of Object.entries(acts)) {
     test("was just redriven, beside later events of it", async () => {
       const head = await park("a1");
       await act((tx) => buryHead(tx, head, { ...burial, behind: "skip" }), head);
-      await redriveLetter(sql, { id: (await letter())?.id, ...who });
+      const again = (await letter())?.id as number;
+      await sql.begin((tx) => redriveLetter(tx, { id: again, ...who }));
       const [fresh] = await sql`select id::float8 as id from outrider.parked_heads`;
       expect(isFault(await refusal(fresh?.id), "conflict")).toBe(true);
       const looks = freshLooks();

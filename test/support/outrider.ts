@@ -3,9 +3,7 @@
 import { isFault } from "@outrider/event";
 import { Command, CommanderError } from "commander";
 import type { Finish } from "../../apps/cli/src/arguments.ts";
-import { addDead } from "../../apps/cli/src/dead-command.ts";
-import { addRedrive } from "../../apps/cli/src/redrive-command.ts";
-import { addReplay } from "../../apps/cli/src/replay-command.ts";
+import { addOperators } from "../../apps/cli/src/main.ts";
 import { createTestContext } from "./cli.ts";
 
 export type Answer = Readonly<{ stdout: string; stderr: string; code: number }>;
@@ -31,7 +29,7 @@ export const runOutrider = async (given: Given, args: readonly string[]): Promis
   const program = new Command("outrider")
     .exitOverride()
     .configureOutput({ writeErr: (text) => void errors.push(text) });
-  for (const add of [addDead, addRedrive, addReplay]) add(program, run);
+  addOperators(program, run);
   try {
     await program.parseAsync(args, { from: "user" });
   } catch (error) {

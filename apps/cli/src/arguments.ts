@@ -1,7 +1,7 @@
 /** What arguments of commands mean. */
 
 import { letterStates } from "@outrider/redrive";
-import type { LetterFilter, LetterState } from "@outrider/redrive";
+import type { LetterState } from "@outrider/redrive";
 import { Argument, InvalidArgumentError, Option } from "commander";
 import type { Command } from "commander";
 import type { Context } from "./main.ts";
@@ -55,7 +55,7 @@ export const moment = (text: string): Date => {
   );
 };
 
-const uuid = (text: string): string => {
+export const uuid = (text: string): string => {
   if (/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text)) return text;
   throw new InvalidArgumentError("It is a UUID.");
 };
@@ -92,11 +92,55 @@ export type FilterOptions = Readonly<{
   text?: string;
 }>;
 
-export const filterOf = (options: FilterOptions): LetterFilter => {
+/** As the operations API takes it, in queries and bodies. */
+export type LetterQuery = Readonly<{
+  state?: LetterState | undefined;
+  origin?: "relay" | "handler" | undefined;
+  handler?: string | undefined;
+  topic?: string | undefined;
+  code?: string | undefined;
+  fingerprint?: string | undefined;
+  key?: string | undefined;
+  eventId?: string | undefined;
+  since?: string | undefined;
+  until?: string | undefined;
+  text?: string | undefined;
+}>;
+
+export const filterOf = (options: FilterOptions): LetterQuery => {
   const { state, relay, group, event, handler, topic, code, key, since, until, text } = options;
   return {
-    ...{ handler, topic, code, key, since, until, text, fingerprint: group, eventId: event },
+    ...{ handler, topic, code, key, text, fingerprint: group, eventId: event },
+    since: since?.toISOString(),
+    until: until?.toISOString(),
     origin: relay ? "relay" : undefined,
     state: state === "all" ? undefined : state,
   };
 };
+
+/** A moment to come: an ISO time, or how long from now. */
+export const comingMoment = (text: string): Date =>
+  /^\d+[smhd]$/.test(text) ? new Date(Date.now() + timeSpan(text)) : moment(text);
+
+export const byOption = () =>
+  new Option("--by <name>", "who decides; the user of this machine otherwise");
+
+/** What comes after another page of a list. */
+export const withPaging = (command: Command, limit: number): Command =>
+  command
+    .option("--limit <number>", "at most so many", integer(1, 10_000), limit)
+    .option("--cursor <text>", "go on behind another page")
+    .option("--json", "for machines; with --watch a line for each look")
+    .option("--watch", "look again and again until stopped");
+
+export type ListingOptions = Readonly<{
+  limit: number;
+  cursor?: string;
+  json?: boolean;
+  watch?: boolean;
+}>;
+
+export const listingOf = ({ limit, cursor, json = false, watch = false }: ListingOptions) => ({
+  ...{ limit, json, watch },
+  ...(cursor !== undefined && { cursor }),
+});

@@ -1,9 +1,9 @@
 /** Arguments of `outrider dead ...`. */
 
 import type { Command } from "commander";
-import { filterOf, idArgument, idMax, integer, stateOption } from "./arguments.ts";
-import { timeSpan, withFilter } from "./arguments.ts";
-import type { FilterOptions, Finish } from "./arguments.ts";
+import { filterOf, idArgument, listingOf, stateOption, timeSpan } from "./arguments.ts";
+import { withFilter, withPaging } from "./arguments.ts";
+import type { FilterOptions, Finish, ListingOptions } from "./arguments.ts";
 import { deadClean, deadDecide, deadExport, deadGroups, deadList } from "./dead.ts";
 import { deadRelease, deadShow } from "./dead.ts";
 import type { DecideOptions } from "./dead.ts";
@@ -46,21 +46,16 @@ export const addDead = (program: Command, run: Finish): void => {
 };
 
 const addLooks = (dead: Command, run: Finish): void => {
-  withFilter(dead.command("list").description("the newest first").addOption(openByDefault()))
-    .option("--limit <number>", "at most so many", integer(1, 10_000), 50)
-    .option("--before <id>", "only older ones than this letter", integer(1, idMax))
-    .option("--json", "for machines")
-    .action((options: FilterOptions & Flags & { limit: number; before?: number }) => {
-      const { json = false, limit, before } = options;
-      const page = { limit, before };
-      return run((context) => deadList(context, { filter: filterOf(options), page, json }));
-    });
-  withFilter(dead.command("groups").description("what they died of").addOption(openByDefault()))
-    .option("--limit <number>", "at most so many groups", integer(1, 1000), 20)
-    .option("--json", "for machines")
-    .action(({ json = false, limit, ...options }: FilterOptions & Flags & { limit: number }) =>
-      run((context) => deadGroups(context, { filter: filterOf(options), limit, json })),
-    );
+  const listing = (name: string, description: string, limit: number) => {
+    const command = dead.command(name).description(description).addOption(openByDefault());
+    return withPaging(withFilter(command), limit);
+  };
+  listing("list", "the newest first", 50).action((options: FilterOptions & ListingOptions) =>
+    run((context) => deadList(context, { query: filterOf(options), ...listingOf(options) })),
+  );
+  listing("groups", "what they died of", 20).action((options: FilterOptions & ListingOptions) =>
+    run((context) => deadGroups(context, { query: filterOf(options), ...listingOf(options) })),
+  );
   dead
     .command("show")
     .description("everything about one letter")
@@ -69,12 +64,10 @@ const addLooks = (dead: Command, run: Finish): void => {
     .action((id: number, { json = false }: Flags) =>
       run((context) => deadShow(context, { id, json })),
     );
-  withFilter(
-    dead
-      .command("export")
-      .description("whole letters, one a line, as JSON")
-      .addOption(openByDefault()),
-  ).action((options: FilterOptions) => run((context) => deadExport(context, filterOf(options))));
+  const whole = dead.command("export").description("whole letters, one a line, as JSON");
+  withFilter(whole.addOption(openByDefault())).action((options: FilterOptions) =>
+    run((context) => deadExport(context, filterOf(options))),
+  );
 };
 
 const openByDefault = () => stateOption().default("open");

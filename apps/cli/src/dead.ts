@@ -1,45 +1,40 @@
 /** `outrider dead ...`: events that were given up, and what becomes of them. */
 
 import { readFileSync } from "node:fs";
-import { userInfo } from "node:os";
 import { fault } from "@outrider/event";
-import {
-  cleanLetters,
-  cleanReplays,
-  discardLetter,
-  exportLetters,
-  groupLetters,
-} from "@outrider/redrive";
-import { noteLetter, readLetter, redriveLetter, restoreLetter } from "@outrider/redrive";
-import { searchLetters } from "@outrider/redrive";
-import type { HistoryEntry, Letter, LetterFilter, LetterGroup } from "@outrider/redrive";
-import type { LetterSummary, WholeLetter } from "@outrider/redrive";
+import { cleanLetters, cleanReplays } from "@outrider/redrive";
+import type { HistoryEntry, LetterGroup, LetterSummary, WholeLetter } from "@outrider/redrive";
+import type { LetterQuery } from "./arguments.ts";
 import { withDatabase } from "./database.ts";
 import type { Context } from "./main.ts";
-import { duration, printable, textTable } from "./text-table.ts";
+import { assertOk, bodyOf, withOperations } from "./operations.ts";
+import type { Json, Operations } from "./operations.ts";
+import { ago, printable, textTable } from "./text-table.ts";
+import { collect, watch, withMore } from "./show.ts";
+import type { Listing } from "./show.ts";
 
-export type ListOptions = Readonly<{
-  filter: LetterFilter;
-  page: Readonly<{ limit: number; before: number | undefined }>;
-  json: boolean;
-}>;
+export const deadList = (
+  context: Context,
+  { query, ...listing }: Listing & Readonly<{ query: LetterQuery }>,
+): Promise<number> =>
+  withOperations(context, ({ client }) =>
+    watch(context, listing, {
+      read: () =>
+        collect(listing, (page) =>
+          bodyOf(client["dead-letters"].$get({ query: { ...query, ...page } })),
+        ),
+      describe: (page) => withMore(describeLetters(page.items, Date.now()), page),
+    }),
+  );
 
-export const deadList = (context: Context, { filter, page, json }: ListOptions): Promise<number> =>
-  withDatabase(context, async (sql) => {
-    const letters = await searchLetters(sql, filter, page);
-    if (json) context.report.say(JSON.stringify(letters));
-    else context.report.say(describeLetters(letters, new Date()));
-    return 0;
-  });
-
-export const describeLetters = (letters: readonly LetterSummary[], now: Date): string => {
+export const describeLetters = (letters: readonly Json<LetterSummary>[], nowMs: number): string => {
   if (letters.length === 0) return "no dead letters";
   return textTable(
     ["letter", "state", "buried", "tries", "by", "code", "topic", "key", "type"],
     letters.map((one) => [
       one.id,
       one.skipped ? `${one.state}, skipped` : one.state,
-      `${duration(now.getTime() - one.buriedAt.getTime())} ago`,
+      ago(one.buriedAt, nowMs),
       one.attempts,
       one.handler ?? "relay",
       one.code,
@@ -50,27 +45,28 @@ export const describeLetters = (letters: readonly LetterSummary[], now: Date): s
   );
 };
 
-export type GroupOptions = Readonly<{ filter: LetterFilter; limit: number; json: boolean }>;
-
 export const deadGroups = (
   context: Context,
-  { filter, limit, json }: GroupOptions,
+  { query, ...listing }: Listing & Readonly<{ query: LetterQuery }>,
 ): Promise<number> =>
-  withDatabase(context, async (sql) => {
-    const groups = await groupLetters(sql, filter, limit);
-    if (json) context.report.say(JSON.stringify(groups));
-    else context.report.say(describeGroups(groups, new Date()));
-    return 0;
-  });
+  withOperations(context, ({ client }) =>
+    watch(context, listing, {
+      read: async () => {
+        const limit = String(listing.limit);
+        return bodyOf(client["dead-letters"].groups.$get({ query: { ...query, limit } }));
+      },
+      describe: ({ items }) => describeGroups(items, Date.now()),
+    }),
+  );
 
-export const describeGroups = (groups: readonly LetterGroup[], now: Date): string => {
+export const describeGroups = (groups: readonly Json<LetterGroup>[], nowMs: number): string => {
   if (groups.length === 0) return "no dead letters";
   return textTable(
     ["letters", "newest", "buried", "by", "code", "group"],
     groups.map(({ count, fingerprint, newest }) => [
       count,
       newest.id,
-      `${duration(now.getTime() - newest.buriedAt.getTime())} ago`,
+      ago(newest.buriedAt, nowMs),
       newest.handler ?? "relay",
       newest.code,
       // Whole, to be copied.
@@ -83,23 +79,24 @@ export const deadShow = (
   context: Context,
   { id, json }: Readonly<{ id: number; json: boolean }>,
 ): Promise<number> =>
-  withDatabase(context, async (sql) => {
-    const letter = await readLetter(sql, id);
-    context.report.say(json ? JSON.stringify(exported(letter)) : describeLetter(letter));
+  withOperations(context, async ({ client }) => {
+    const letter = await bodyOf(client["dead-letters"][":id"].$get({ param: { id: String(id) } }));
+    context.report.say(json ? JSON.stringify(letter) : describeLetter(letter));
     return 0;
   });
 
-const exported = ({ payload, ...letter }: Letter) => ({
-  ...letter,
-  payloadBase64: Buffer.from(payload).toString("base64"),
-});
-
 /** To be redirected into a file, or read line by line. */
-export const deadExport = (context: Context, filter: LetterFilter): Promise<number> =>
-  withDatabase(context, async (sql) => {
-    for await (const letter of exportLetters(sql, filter)) {
+export const deadExport = (context: Context, query: LetterQuery): Promise<number> =>
+  withOperations(context, async ({ client }) => {
+    const response = await client["dead-letters"].export.$get({ query });
+    await assertOk(response);
+    const lines = new TextDecoderStream();
+    let rest = "";
+    for await (const some of response.body?.pipeThrough(lines) ?? []) {
       if (context.signal.aborted) return 1;
-      context.report.say(JSON.stringify(exported(letter)));
+      const parts = `${rest}${some}`.split("\n");
+      rest = parts.pop() ?? "";
+      for (const line of parts) context.report.say(line);
     }
     return 0;
   });
@@ -107,11 +104,14 @@ export const deadExport = (context: Context, filter: LetterFilter): Promise<numb
 /** Bytes of a payload that a person is shown; `--json` has all of them. */
 const payloadMax = 2000;
 
-export const describeLetter = (letter: WholeLetter): string => {
+type ShownLetter = Json<Omit<WholeLetter, "payload">> & Readonly<{ payloadBase64: string }>;
+
+export const describeLetter = (letter: ShownLetter): string => {
+  const payload = Buffer.from(letter.payloadBase64, "base64");
   const field = (name: string, value: string | number) => `${name.padEnd(10)} ${value}`;
   const closed = letter.closedAt
     ? [
-        field("closed", `${letter.closedAt.toISOString()} by ${letter.closedBy}`),
+        field("closed", `${letter.closedAt} by ${letter.closedBy}`),
         field("reason", printable(letter.reason ?? "", 200)),
         ...(letter.replacedBy ? [field("replaced", `by event ${letter.replacedBy}`)] : []),
       ]
@@ -122,7 +122,7 @@ export const describeLetter = (letter: WholeLetter): string => {
     field("cause", `${letter.code}: ${printable(letter.message, 300)}`),
     field("group", printable(letter.fingerprint, 1000)),
     field("tries", letter.attempts),
-    field("buried", letter.buriedAt.toISOString()),
+    field("buried", letter.buriedAt),
     ...closed,
     field("waiting", `${letter.waiting} events of its key`),
     field("event", letter.eventId),
@@ -132,24 +132,31 @@ export const describeLetter = (letter: WholeLetter): string => {
       ? []
       : [field("place", `partition ${letter.partition}, offset ${letter.offset}`)]),
     field("key", printable(letter.key, 200)),
-    field("occurred", letter.occurredAt.toISOString()),
+    field("occurred", letter.occurredAt),
     "headers",
     ...letter.headers.map(([name, value]) => {
       const text = typeof value === "string" ? value : `base64:${value.base64}`;
       return `  ${printable(name, 60)}: ${printable(text, 200)}`;
     }),
-    `payload    ${letter.payload.length} bytes`,
-    `  ${printable(Buffer.from(letter.payload).toString("utf8"), payloadMax)}`,
+    `payload    ${payload.length} bytes`,
+    `  ${printable(payload.toString("utf8"), payloadMax)}`,
     "history",
     ...letter.history.flatMap(describeEntry),
   ].join("\n");
 };
 
-const describeEntry = ({ at, action, by, message, redrive, diff }: HistoryEntry): string[] => {
+const describeEntry = ({
+  at,
+  action,
+  by,
+  message,
+  redrive,
+  diff,
+}: Json<HistoryEntry>): string[] => {
   const who = by === null ? "" : ` by ${printable(by, 60)}`;
   const how = redrive === null ? "" : `, redrive ${redrive}`;
   return [
-    `  ${at.toISOString()} ${action}${who}${how}: ${printable(message, 300)}`,
+    `  ${at} ${action}${who}${how}: ${printable(message, 300)}`,
     ...(diff?.trimEnd().split("\n") ?? []).map((line) => `    ${printable(line, 200)}`),
   ];
 };
@@ -162,38 +169,43 @@ export type DecideOptions = Readonly<{
   payload?: string;
 }>;
 
-export const deadRelease = (context: Context, options: DecideOptions): Promise<number> =>
-  withDatabase(context, async (sql) => {
-    const { id, reason, payload } = options;
-    const edit = payload && { eventId: Bun.randomUUIDv7(), payload: readPayload(payload) };
-    const { handler } = await readLetter(sql, id);
-    await sql.begin((tx) =>
-      redriveLetter(tx, { id, reason, by: byOf(options), ...(edit && { edit }) }),
-    );
+export const deadRelease = (context: Context, options: DecideOptions): Promise<number> => {
+  const { id, reason, payload } = options;
+  const edit = payload === undefined ? {} : { payloadBase64: readPayload(payload) };
+  const act = async ({ client }: Operations): Promise<number> => {
+    const letter = client["dead-letters"][":id"];
+    const param = { id: String(id) };
+    const { handler } = await bodyOf(letter.$get({ param }));
+    const { replacedBy } = await bodyOf(letter.redrive.$post({ param, json: { reason, ...edit } }));
     const again = handler === null ? "published again" : `run again by ${handler}`;
-    const what = edit ? `event ${edit.eventId} takes its place` : `its event is ${again}`;
+    const what =
+      replacedBy === null ? `its event is ${again}` : `event ${replacedBy} takes its place`;
     context.report.say(`letter ${id} is redriven: ${what}, then what waits behind it`);
     return 0;
-  });
+  };
+  return withOperations(context, act, options);
+};
 
-const verbs = {
-  discard: { act: discardLetter, done: "is discarded: what waits behind it goes on" },
-  restore: { act: restoreLetter, done: "is open again; its key has gone on without it" },
-  note: { act: noteLetter, done: "has a note more" },
+const done = {
+  discard: "is discarded: what waits behind it goes on",
+  restore: "is open again; its key has gone on without it",
+  note: "has a note more",
 } as const;
 
 export const deadDecide = (
   context: Context,
-  verb: keyof typeof verbs,
+  verb: keyof typeof done,
   options: DecideOptions,
-): Promise<number> =>
-  withDatabase(context, async (sql) => {
-    const { id, reason } = options;
-    const { act, done } = verbs[verb];
-    await sql.begin((tx) => act(tx, { id, reason, by: byOf(options) }));
-    context.report.say(`letter ${id} ${done}`);
+): Promise<number> => {
+  const { id, reason } = options;
+  const act = async ({ client }: Operations): Promise<number> => {
+    const decide = client["dead-letters"][":id"][verb];
+    await bodyOf(decide.$post({ param: { id: String(id) }, json: { reason } }));
+    context.report.say(`letter ${id} ${done[verb]}`);
     return 0;
-  });
+  };
+  return withOperations(context, act, options);
+};
 
 export const deadClean = (context: Context, olderThanMs: number): Promise<number> =>
   withDatabase(context, async (sql) => {
@@ -208,11 +220,9 @@ export const deadClean = (context: Context, olderThanMs: number): Promise<number
     return 0;
   });
 
-export const byOf = ({ by }: Readonly<{ by?: string }>): string => by ?? userInfo().username;
-
-const readPayload = (path: string): Uint8Array => {
+const readPayload = (path: string): string => {
   try {
-    return readFileSync(path);
+    return readFileSync(path).toString("base64");
   } catch (cause) {
     throw fault("invalid", `The payload cannot be read from ${path}`, { cause });
   }

@@ -16,6 +16,8 @@ import { migrate } from "./migrate.ts";
 import { addRedrive } from "./redrive-command.ts";
 import { relayGuard, relayRelayout } from "./relay-layout.ts";
 import { relayStatus } from "./relay-status.ts";
+import { addKeys, addLooks } from "./look-command.ts";
+import { addOperation, addParked } from "./parked-command.ts";
 import { addReplay } from "./replay-command.ts";
 import { createReporter } from "./reporter.ts";
 import { cliSettings } from "./settings.ts";
@@ -29,7 +31,9 @@ export const main = async (root: string): Promise<void> => {
   };
   const program = new Command("outrider")
     .description("Outrider gets an event from its transaction to every handler that needs it.")
-    .version(version);
+    .version(version)
+    .option("--url <url>", "of an operations API to work through; or OUTRIDER_URL")
+    .option("--key <key>", "for it; better in OUTRIDER_KEY, since others see arguments");
 
   program
     .command("dev")
@@ -63,11 +67,15 @@ export const main = async (root: string): Promise<void> => {
     .action((options: { profile: Profile }) => finish(topics(context(root), "apply", options)));
 
   addRelay(program, root);
-  const run: Finish = (verb) => finish(verb(context(root)));
-  addDead(program, run);
-  addRedrive(program, run);
-  addReplay(program, run);
+  const run: Finish = (verb) => finish(Promise.try(() => verb(context(root, program.opts()))));
+  addOperators(program, run);
   await program.parseAsync();
+};
+
+/** Everything that operators look at and decide. */
+export const addOperators = (program: Command, run: Finish): void => {
+  const adding = [addLooks, addParked, addDead, addRedrive, addReplay, addOperation, addKeys];
+  for (const add of adding) add(program, run);
 };
 
 const addRelay = (program: Command, root: string): void => {
@@ -79,7 +87,7 @@ const addRelay = (program: Command, root: string): void => {
     .option("--watch", "look again and again until stopped")
     .option("--interval <seconds>", "between two looks", integer(1, 3600), 2)
     .action(({ json = false, watch = false, interval }: Flags & { interval: number }) =>
-      finish(relayStatus(context(root), { json, watch, intervalS: interval })),
+      finish(relayStatus(context(root, program.opts()), { json, watch, intervalS: interval })),
     );
   relay
     .command("relayout")
@@ -98,7 +106,7 @@ type Flags = { json?: boolean; watch?: boolean };
 /** What a verb may use of the world. */
 export type Context = ReturnType<typeof context>;
 
-const context = (root: string) => {
+const context = (root: string, { url, key }: Readonly<{ url?: string; key?: string }> = {}) => {
   const { stdout, env } = process;
   // A reader that goes away (`| head`, a closed terminal) is no reason to leave things running.
   stdout.on("error", () => {});
@@ -107,7 +115,7 @@ const context = (root: string) => {
     /** Whose `.outrider` holds data, logs and what runs. */
     stateRoot: root,
     host: describeHost(env),
-    settings: settingsOrExit(cliSettings, { env }),
+    settings: settingsOrExit(cliSettings, { env, overrides: { outrider: { url, key } } }),
     /** The Bun that runs us. */
     bun: process.execPath,
     report: createReporter({

@@ -2,17 +2,17 @@
 
 import { fault } from "@outrider/event";
 import { redriveDefaults } from "@outrider/redrive";
-import type { LetterFilter } from "@outrider/redrive";
 import { InvalidArgumentError } from "commander";
 import type { Command } from "commander";
-import { filterOf, idArgument, idsArgument, integer, withFilter } from "./arguments.ts";
-import type { FilterOptions, Finish } from "./arguments.ts";
+import { filterOf, idArgument, idsArgument, integer, listingOf } from "./arguments.ts";
+import { withFilter, withPaging } from "./arguments.ts";
+import type { FilterOptions, Finish, ListingOptions } from "./arguments.ts";
 import { redriveChange, redriveDrive, redriveList, redrivePreview } from "./redrive.ts";
 import { redriveShow, redriveStart } from "./redrive.ts";
-import type { StartOptions } from "./redrive.ts";
+import type { Selection, StartOptions } from "./redrive.ts";
 
 type Flags = { json?: boolean; watch?: boolean };
-type Selection = FilterOptions & { all?: boolean };
+type Chosen = FilterOptions & { all?: boolean };
 
 const rate = (text: string): number => {
   const value = Number(text);
@@ -25,14 +25,9 @@ export const addRedrive = (program: Command, run: Finish): void => {
     .command("redrive")
     .description("redrive many dead letters: as one operation that can be paused and resumed");
   addStart(redrive, run);
-  redrive
-    .command("list")
-    .description("the newest first")
-    .option("--limit <number>", "at most so many", integer(1, 10_000), 20)
-    .option("--json", "for machines")
-    .action(({ limit, json = false }: Flags & { limit: number }) =>
-      run((context) => redriveList(context, { limit, json })),
-    );
+  withPaging(redrive.command("list").description("the newest first"), 20).action(
+    (options: ListingOptions) => run((context) => redriveList(context, listingOf(options))),
+  );
   redrive
     .command("show")
     .description("how far it is; exit code 3 when it is paused or something has failed again")
@@ -59,7 +54,7 @@ export const addRedrive = (program: Command, run: Finish): void => {
     .option("--by <name>", "who does it; the user of this machine otherwise")
     .option("--json", "for machines")
     .action((id: number, { json = false, ...options }: Flags & { by?: string }) =>
-      run((context) => redriveDrive(context, { id, json, resume: options })),
+      run((context) => redriveDrive(context, { id, json, isResumed: true, ...options })),
     );
   redrive
     .command("drive")
@@ -77,8 +72,8 @@ const addStart = (redrive: Command, run: Finish): void => {
       .option("--all", "every open letter, where nothing else says which")
       .option("--json", "for machines");
   selecting("preview", "say what it would do, and change nothing").action(
-    (ids: number[] | undefined, { json = false, ...options }: Selection & Flags) =>
-      run(async (context) => redrivePreview(context, { filter: selectionOf(ids, options), json })),
+    (ids: number[] | undefined, { json = false, ...options }: Chosen & Flags) =>
+      run(async (context) => redrivePreview(context, { ...selectionOf(ids, options), json })),
   );
   const { ratePerS, canary, failuresMax } = redriveDefaults;
   selecting("start", "redrive them, and show how far it is; exit code 3 when it pauses itself")
@@ -97,19 +92,24 @@ const addStart = (redrive: Command, run: Finish): void => {
       integer(1, 1_000_000),
       failuresMax,
     )
-    .action(
-      (ids: number[] | undefined, options: Selection & Flags & Omit<StartOptions, "filter">) =>
-        run(async (context) => {
-          const { json = false } = options;
-          return redriveStart(context, { ...options, json, filter: selectionOf(ids, options) });
-        }),
+    .action((ids: number[] | undefined, options: Chosen & Flags & HowOptions) =>
+      run(async (context) => {
+        const { json = false, by, reason, rate: ratePerSecond, canary: first, failures } = options;
+        const how = { json, reason, rate: ratePerSecond, canary: first, failures };
+        const chosen = selectionOf(ids, options);
+        return redriveStart(context, { ...how, ...chosen, ...(by !== undefined && { by }) });
+      }),
     );
 };
 
+type HowOptions = Pick<StartOptions, "reason" | "rate" | "canary" | "failures"> & { by?: string };
+
 /** Nobody means all of them by mistake. Throws `invalid`. */
-const selectionOf = (ids: number[] | undefined, { all, ...options }: Selection): LetterFilter => {
-  const filter = { ...filterOf(options), ids: ids?.length ? ids : undefined };
-  const isChosen = Object.values(filter).some((value) => value !== undefined);
-  if (isChosen || all) return filter;
-  throw fault("invalid", "Say which letters: by id, by an option such as --group, or with --all");
+const selectionOf = (ids: number[] | undefined, { all, ...options }: Chosen): Selection => {
+  const { state: _, ...query } = filterOf(options);
+  const isChosen = ids?.length || Object.values(query).some((value) => value !== undefined);
+  if (!isChosen && !all) {
+    throw fault("invalid", "Say which letters: by id, by an option such as --group, or with --all");
+  }
+  return { query, ...(ids?.length && { ids }), ...(all && { all }) };
 };

@@ -1,55 +1,35 @@
 /** `outrider redrive ...`: operations over many dead letters. */
 
-import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { decodeRecord } from "@outrider/event";
-import type { Catalogue } from "@outrider/event";
-import { headersOf } from "@outrider/postgres";
-import type { Sql } from "@outrider/postgres";
-import { cancelRedrive, createRedrive, driveRedrive, listRedrives } from "@outrider/redrive";
-import { pauseRedrive, previewRedrive, readRedrive, resumeRedrive } from "@outrider/redrive";
-import type { Decodes, LetterFilter, Preview, Redrive, RedriveSummary } from "@outrider/redrive";
-import { withDatabase } from "./database.ts";
-import { byOf } from "./dead.ts";
+import type { Preview, Redrive, RedriveSummary } from "@outrider/redrive";
+import type { LetterQuery } from "./arguments.ts";
 import type { Context } from "./main.ts";
-import { topicModules } from "./project.ts";
-import { attentionCode, lookMs, show } from "./show.ts";
-import { duration, printable, textTable } from "./text-table.ts";
+import { bodyOf, withOperations } from "./operations.ts";
+import type { Json, Operations, OperationsClient, Who } from "./operations.ts";
+import { attentionCode, collect, lookMs, show, watch, withMore } from "./show.ts";
+import type { Listing, Showing } from "./show.ts";
+import { ago, printable, textTable } from "./text-table.ts";
+
+/** Which letters an operation is about. */
+export type Selection = Readonly<{
+  query: Omit<LetterQuery, "state">;
+  ids?: number[] | undefined;
+  /** Nothing is said: all of them are meant. */
+  all?: boolean | undefined;
+}>;
 
 export const redrivePreview = (
   context: Context,
-  { filter, json }: Readonly<{ filter: LetterFilter; json: boolean }>,
+  { query, ids, json }: Selection & Readonly<{ json: boolean }>,
 ): Promise<number> =>
-  withDatabase(context, async (sql) => {
-    const preview = await previewRedrive(sql, filter, await loadDecodes(context.root));
+  withOperations(context, async ({ client }) => {
+    const asked = { ...query, ...(ids && { ids: ids.join(",") }) };
+    const preview = await bodyOf(client.redrives.preview.$get({ query: asked }));
     context.report.say(json ? JSON.stringify(preview) : describePreview(preview));
     return 0;
   });
 
-/** By the schemas of the apps' catalogues; what no app declares cannot be said. */
-const loadDecodes = async (root: string): Promise<Decodes> => {
-  const catalogues: Catalogue[] = [];
-  for (const path of topicModules) {
-    const loaded = (await import(join(root, path))) as { catalogue: Catalogue };
-    catalogues.push(loaded.catalogue);
-  }
-  return ({ headers, topic, partition, offset, key, payload, occurredAt }) => {
-    const catalogue = catalogues.find((one) => one.topics.some(({ name }) => name === topic));
-    try {
-      const event = decodeRecord({
-        ...{ topic, partition: partition ?? 0, offset: offset ?? 0, value: payload },
-        ...{ key: Buffer.from(key), timestampMs: occurredAt.getTime() },
-        headers: headersOf(headers),
-      });
-      catalogue?.definitionOf(event.type, event.version).parse(event.data);
-      return undefined;
-    } catch (error) {
-      return error instanceof Error ? error.message : String(error);
-    }
-  };
-};
-
-export const describePreview = (preview: Preview): string => {
+export const describePreview = (preview: Json<Preview>): string => {
   const { letters, keys, groups, outOfOrder, handled, waiting, undecodable } = preview;
   if (letters === 0) return "no open dead letter matches";
   const count = (number: number, what: string) => `${String(number).padStart(7)} ${what}`;
@@ -71,69 +51,92 @@ export const describePreview = (preview: Preview): string => {
   ].join("\n");
 };
 
-export type StartOptions = Readonly<{
-  filter: LetterFilter;
-  reason: string;
-  by?: string;
-  rate: number;
-  canary: number;
-  failures: number;
-  json: boolean;
-}>;
+export type StartOptions = Selection &
+  Readonly<{
+    reason: string;
+    by?: string;
+    rate: number;
+    canary: number;
+    failures: number;
+    json: boolean;
+  }>;
 
-export const redriveStart = (context: Context, options: StartOptions): Promise<number> =>
-  withDatabase(context, async (sql) => {
-    const { filter, reason, rate: ratePerS, canary, failures: failuresMax, json } = options;
-    const chosen = { by: byOf(options), reason, ratePerS, canary, failuresMax };
-    const id = await sql.begin((tx) => createRedrive(tx, filter, chosen));
-    return drive(context, sql, { id, json });
-  });
+export const redriveStart = (context: Context, options: StartOptions): Promise<number> => {
+  const { query, ids, all, reason, rate, canary, failures, json } = options;
+  const wish = {
+    filter: { ...query, ...(ids && { ids }) },
+    ...{ reason, ratePerS: rate, canary, failuresMax: failures },
+    ...(all && { all }),
+  };
+  const begin = async (operations: Operations): Promise<number> => {
+    const { id } = await bodyOf(operations.client.redrives.$post({ json: wish }));
+    return drive(context, operations, { id, json });
+  };
+  return withOperations(context, begin, options);
+};
 
-type Driving = Readonly<{ id: number; json: boolean; resume?: Readonly<{ by?: string }> }>;
+type Driving = Readonly<{ id: number; json: boolean }>;
 
-export const redriveDrive = (context: Context, driving: Driving): Promise<number> =>
-  withDatabase(context, async (sql) => {
-    const { id, resume } = driving;
-    if (resume) await sql.begin((tx) => resumeRedrive(tx, id, { by: byOf(resume) }));
-    return drive(context, sql, driving);
-  });
+export const redriveDrive = (
+  context: Context,
+  driving: Driving & Who & Readonly<{ isResumed?: boolean }>,
+): Promise<number> => {
+  const act = async (operations: Operations): Promise<number> => {
+    const param = { id: String(driving.id) };
+    if (driving.isResumed) {
+      await bodyOf(operations.client.redrives[":id"].resume.$post({ param }));
+    }
+    return drive(context, operations, driving);
+  };
+  return withOperations(context, act, driving);
+};
+
+const readRedrive = (client: OperationsClient, id: number) =>
+  bodyOf(client.redrives[":id"].$get({ param: { id: String(id) } }));
 
 /** When this process ends, the operation waits for another one to go on. */
-const drive = async (context: Context, sql: Sql, { id, json }: Driving): Promise<number> => {
+const drive = async (
+  context: Context,
+  { client, drive: local }: Operations,
+  { id, json }: Driving,
+): Promise<number> => {
   const { report, signal } = context;
   if (!json) report.say(`redrive ${id}`);
   const step = json ? undefined : report.step(`redrive ${id}`);
   const over = new AbortController();
+  const ending = AbortSignal.any([over.signal, signal]);
   const looking = (async () => {
-    while (!over.signal.aborted) {
-      await delay(lookMs, undefined, { signal: over.signal }).catch(() => {});
-      await readRedrive(sql, id).then(
-        (one) => step?.note(describeProgress(one)),
-        () => {},
-      );
+    while (!ending.aborted) {
+      await delay(lookMs, undefined, { signal: ending }).catch(() => {});
+      const one = await readRedrive(client, id).catch(() => undefined);
+      if (one) step?.note(describeProgress(one));
+      if (one && one.state !== "running") return;
     }
   })();
   try {
-    const warn = (_: object, message?: string) => (json ? undefined : report.say(message ?? ""));
-    await driveRedrive(sql, id, { log: { warn }, random: Math.random, signal });
+    await local?.redrive(id);
+    if (local) over.abort();
+    await looking;
   } finally {
     over.abort();
     await looking;
     step?.end();
   }
-  const redrive = await readRedrive(sql, id);
+  const redrive = await readRedrive(client, id);
   report.say(json ? JSON.stringify(redrive) : describeRedrive(redrive));
-  if (redrive.state === "running") report.say(`go on with: outrider redrive drive ${id}`);
+  if (redrive.state === "running" && local) {
+    report.say(`go on with: outrider redrive drive ${id}`);
+  }
   return codeOf(redrive);
 };
 
-const codeOf = ({ state, failed }: Redrive): number =>
+const codeOf = ({ state, failed }: Json<Redrive>): number =>
   state === "paused" || failed > 0 ? attentionCode : state === "running" ? 1 : 0;
 
-const describeProgress = ({ total, waiting, handled, failed }: Redrive): string =>
+const describeProgress = ({ total, waiting, handled, failed }: Json<Redrive>): string =>
   `${total - waiting} of ${total}, ${handled} handled, ${failed} given up again`;
 
-export const describeRedrive = (redrive: Redrive): string => {
+export const describeRedrive = (redrive: Json<Redrive>): string => {
   const field = (name: string, value: string | number) => `${name.padEnd(10)} ${value}`;
   const why = redrive.message ? `: ${printable(redrive.message, 200)}` : "";
   const who = redrive.changedBy ? `, by ${printable(redrive.changedBy, 60)}` : "";
@@ -150,24 +153,25 @@ export const describeRedrive = (redrive: Redrive): string => {
   ].join("\n");
 };
 
-const describeSelection = ({ total, filter }: RedriveSummary): string => {
+const describeSelection = ({ total, filter }: Json<RedriveSummary>): string => {
   const parts = Object.entries(filter).map(([name, value]) =>
     Array.isArray(value) ? `${value.length} by id` : `${name} ${String(value)}`,
   );
   return `${total}, ${parts.length > 0 ? printable(parts.join(", "), 200) : "all"}`;
 };
 
-export const redriveList = (
-  context: Context,
-  { limit, json }: Readonly<{ limit: number; json: boolean }>,
-): Promise<number> =>
-  withDatabase(context, async (sql) => {
-    const redrives = await listRedrives(sql, { limit });
-    context.report.say(json ? JSON.stringify(redrives) : describeRedrives(redrives, new Date()));
-    return 0;
-  });
+export const redriveList = (context: Context, listing: Listing): Promise<number> =>
+  withOperations(context, ({ client }) =>
+    watch(context, listing, {
+      read: () => collect(listing, (page) => bodyOf(client.redrives.$get({ query: page }))),
+      describe: (page) => withMore(describeRedrives(page.items, Date.now()), page),
+    }),
+  );
 
-export const describeRedrives = (redrives: readonly RedriveSummary[], now: Date): string => {
+export const describeRedrives = (
+  redrives: readonly Json<RedriveSummary>[],
+  nowMs: number,
+): string => {
   if (redrives.length === 0) return "no redrives";
   return textTable(
     ["redrive", "state", "letters", "begun", "by", "reason"],
@@ -175,19 +179,20 @@ export const describeRedrives = (redrives: readonly RedriveSummary[], now: Date)
       one.id,
       one.state,
       one.total,
-      `${duration(now.getTime() - one.createdAt.getTime())} ago`,
+      ago(one.createdAt, nowMs),
       printable(one.by, 30),
       printable(one.reason, 60),
     ]),
   );
 };
 
-type ShowOptions = Readonly<{ id: number; json: boolean; watch: boolean }>;
-
-export const redriveShow = (context: Context, { id, ...how }: ShowOptions): Promise<number> =>
-  withDatabase(context, async (sql) => {
-    const redrive = await show(context, how, {
-      read: () => readRedrive(sql, id),
+export const redriveShow = (
+  context: Context,
+  { id, ...showing }: Showing & Readonly<{ id: number }>,
+): Promise<number> =>
+  withOperations(context, async ({ client }) => {
+    const redrive = await show(context, showing, {
+      read: () => readRedrive(client, id),
       describe: describeRedrive,
       isOver: ({ state, pending }) => state !== "running" && pending === 0,
     });
@@ -198,10 +203,11 @@ export const redriveChange = (
   context: Context,
   verb: "pause" | "cancel",
   { id, ...who }: Readonly<{ id: number; by?: string }>,
-): Promise<number> =>
-  withDatabase(context, async (sql) => {
-    const change = verb === "pause" ? pauseRedrive : cancelRedrive;
-    await sql.begin((tx) => change(tx, id, { by: byOf(who) }));
+): Promise<number> => {
+  const act = async ({ client }: Operations): Promise<number> => {
+    await bodyOf(client.redrives[":id"][verb].$post({ param: { id: String(id) } }));
     context.report.say(`redrive ${id} is ${verb === "pause" ? "paused" : "cancelled"}`);
     return 0;
-  });
+  };
+  return withOperations(context, act, who);
+};

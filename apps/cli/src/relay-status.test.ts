@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import type { OutboxStatus } from "@outrider/outbox";
+import type { Json } from "./operations.ts";
 import { describeStatus, problemsOf, ratesOf } from "./relay-status.ts";
 
 const counts = { published: 0, buried: 0, held: 0, failures: 0, late: 0, gaps: 0, repeats: 0 };
@@ -12,15 +13,19 @@ const shard = (number: number, pending: number) => ({
   oldestAgeMs: pending > 0 ? 1500 : null,
 });
 
-const statusAt = (second: number, change: Partial<OutboxStatus> = {}): OutboxStatus => ({
-  at: new Date(second * 1000),
-  shards: [shard(0, 0), shard(1, 0)],
-  relays: [relay("one 1", 0)],
-  ...{ blocked: [], openLetters: [], horizon: null, hangingWriters: [] },
-  table: { bytes: 8192, deadRows: 12 },
-  drawn: 0,
-  ...change,
-});
+const statusAt = (second: number, change: Partial<OutboxStatus> = {}): Json<OutboxStatus> => {
+  const status: OutboxStatus = {
+    at: new Date(second * 1000),
+    shards: [shard(0, 0), shard(1, 0)],
+    relays: [relay("one 1", 0)],
+    ...{ blocked: [], openLetters: [], horizon: null, hangingWriters: [] },
+    table: { bytes: 8192, deadRows: 12 },
+    drawn: 0,
+    ...change,
+  };
+  // As it comes from the API.
+  return JSON.parse(JSON.stringify(status)) as Json<OutboxStatus>;
+};
 
 describe("rates", () => {
   test("come from what was drawn and published between two looks", () => {

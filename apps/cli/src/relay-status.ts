@@ -1,10 +1,11 @@
 /** `outrider relay status`: who owns what, what waits, and what is in the way. */
 
 import { setTimeout as delay } from "node:timers/promises";
-import { countMax, readOutboxStatus } from "@outrider/outbox";
+import { countMax } from "@outrider/outbox";
 import type { Holder, OutboxStatus } from "@outrider/outbox";
-import { withDatabase } from "./database.ts";
 import type { Context } from "./main.ts";
+import { bodyOf, withOperations } from "./operations.ts";
+import type { Json } from "./operations.ts";
 import { attentionCode, clearScreen } from "./show.ts";
 import { duration, printable, textTable } from "./text-table.ts";
 
@@ -15,13 +16,13 @@ const sampleMs = 1000;
 
 /** Exit code 3 when a shard has no owner, a key is blocked, or a writer or session hangs. */
 export const relayStatus = (context: Context, options: StatusOptions): Promise<number> =>
-  withDatabase(context, async (sql) => {
+  withOperations(context, async ({ client }) => {
     const { report, signal } = context;
-    let before = await readOutboxStatus(sql);
+    let before = await bodyOf(client.outbox.$get());
     for (;;) {
       await pause(options.watch ? options.intervalS * 1000 : sampleMs, signal);
       if (signal.aborted) return 0;
-      const now = await readOutboxStatus(sql);
+      const now = await bodyOf(client.outbox.$get());
       const rates = ratesOf(before, now);
       const problems = problemsOf(now);
       const shown = { ...now, rates, problems };
@@ -35,6 +36,8 @@ export const relayStatus = (context: Context, options: StatusOptions): Promise<n
 const pause = (ms: number, signal: AbortSignal): Promise<void> =>
   delay(ms, undefined, { signal }).catch(() => {});
 
+type Status = Json<OutboxStatus>;
+
 export type Rates = Readonly<{
   /** Events a second. Ids that a rollback has thrown away count as arrived. */
   arrival: number;
@@ -44,8 +47,8 @@ export type Rates = Readonly<{
 }>;
 
 /** From what relays have counted and the sequence has given out between two looks. */
-export const ratesOf = (before: OutboxStatus, now: OutboxStatus): Rates => {
-  const seconds = (now.at.getTime() - before.at.getTime()) / 1000;
+export const ratesOf = (before: Status, now: Status): Rates => {
+  const seconds = (Date.parse(now.at) - Date.parse(before.at)) / 1000;
   const rate = (from: number, to: number) => Math.max(0, to - from) / Math.max(seconds, 0.001);
   const publishedBefore = new Map(before.relays.map((one) => [one.name, one.counts.published]));
   const published = now.relays.reduce(
@@ -60,11 +63,11 @@ export const ratesOf = (before: OutboxStatus, now: OutboxStatus): Rates => {
   return { arrival, drain, timeToEmptyS: isEmptying ? pending / (drain - arrival) : null };
 };
 
-const pendingOf = (status: OutboxStatus): number =>
+const pendingOf = (status: Status): number =>
   status.shards.reduce((sum, shard) => sum + shard.pending, 0);
 
 /** What needs a human, one sentence each; none when all is well. */
-export const problemsOf = (status: OutboxStatus): string[] => {
+export const problemsOf = (status: Status): string[] => {
   const unowned = status.shards.filter((shard) => shard.owner === null).map((one) => one.shard);
   return [
     ...(unowned.length > 0 ? [`nobody publishes shards ${unowned.join(", ")}`] : []),
@@ -86,7 +89,7 @@ const bounded = (count: number): string => (count >= countMax ? `${countMax}+` :
 
 const perSecond = (rate: number): string => `${rate < 10 ? rate.toFixed(1) : Math.round(rate)}/s`;
 
-export const describeStatus = (status: OutboxStatus, rates: Rates): string => {
+export const describeStatus = (status: Status, rates: Rates): string => {
   const { shards, relays, blocked, openLetters, table } = status;
   const { arrival, drain, timeToEmptyS } = rates;
   const empty = timeToEmptyS === null ? "" : `, empty in ${duration(timeToEmptyS * 1000)}`;
@@ -123,7 +126,7 @@ export const describeStatus = (status: OutboxStatus, rates: Rates): string => {
             blocked.map((one) => [
               one.letterId,
               bounded(one.waiting),
-              duration(status.at.getTime() - one.blockedAt.getTime()),
+              duration(Date.parse(status.at) - Date.parse(one.blockedAt)),
               one.isReleasing ? `${one.code}, releasing` : one.code,
               printable(one.topic, 30),
               printable(one.key, 30),

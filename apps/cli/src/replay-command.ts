@@ -1,8 +1,8 @@
 /** Arguments of `outrider replay ...`. */
 
 import type { Command } from "commander";
-import { idArgument, idMax, integer, moment } from "./arguments.ts";
-import type { Finish } from "./arguments.ts";
+import { idArgument, idMax, integer, listingOf, moment, withPaging } from "./arguments.ts";
+import type { Finish, ListingOptions } from "./arguments.ts";
 import { replayCancel, replayList, replayPreview, replayResume } from "./replay.ts";
 import { replayShow, replayStart } from "./replay.ts";
 import type { WishOptions } from "./replay.ts";
@@ -51,15 +51,12 @@ export const addReplay = (program: Command, run: Finish): void => {
     .action((id: number, { json = false, watch = false }: Flags) =>
       run((context) => replayShow(context, { id, json, watch })),
     );
-  ofOne("cancel", "end it; what has been run stays so").action((id: number) =>
-    run((context) => replayCancel(context, id)),
-  );
-  replay
-    .command("list")
-    .description("the newest first")
-    .option("--limit <number>", "at most so many", integer(1, 10_000), 20)
-    .option("--json", "for machines")
-    .action(({ limit, json = false }: Flags & { limit: number }) =>
-      run((context) => replayList(context, { limit, json })),
+  ofOne("cancel", "end it; what has been run stays so")
+    .option("--by <name>", "who does it; the user of this machine otherwise")
+    .action((id: number, options: { by?: string }) =>
+      run((context) => replayCancel(context, { id, ...options })),
     );
+  withPaging(replay.command("list").description("the newest first"), 20).action(
+    (options: ListingOptions) => run((context) => replayList(context, listingOf(options))),
+  );
 };

@@ -8,16 +8,17 @@ import { readOffsets } from "@outrider/broker";
 import { fault } from "@outrider/event";
 import type { KafkaConnection } from "@outrider/event";
 import type { Sql } from "@outrider/postgres";
-import { cancelReplay, createReplay, listReplays, planReplay, readReplay } from "@outrider/redrive";
-import { resumeReplay } from "@outrider/redrive";
+import { createReplay, planReplay, readReplay, resumeReplay } from "@outrider/redrive";
 import type { Replay, ReplayPlan, ReplaySummary, ReplayWish } from "@outrider/redrive";
 import { findNodeBinary } from "@outrider/stack";
 import { databaseUrlOf, runningIn, withDatabase } from "./database.ts";
-import { byOf } from "./dead.ts";
 import type { Context } from "./main.ts";
 import { replayApps } from "./project.ts";
-import { attentionCode, lookMs, show } from "./show.ts";
-import { duration, printable, textTable } from "./text-table.ts";
+import { bodyOf, byOf, withOperations } from "./operations.ts";
+import type { Json, Operations } from "./operations.ts";
+import { attentionCode, collect, lookMs, show, watch, withMore } from "./show.ts";
+import type { Listing, Showing } from "./show.ts";
+import { ago, printable, textTable } from "./text-table.ts";
 
 export type WishOptions = Readonly<{
   handler: string;
@@ -177,7 +178,7 @@ const follow = async (
   return replay.dead > 0 ? attentionCode : (code ?? 1);
 };
 
-export const describeReplay = (replay: Replay): string => {
+export const describeReplay = (replay: Omit<Json<Replay>, "createdAt" | "changedAt">): string => {
   const field = (name: string, value: string | number) => `${name.padEnd(10)} ${value}`;
   return [
     field("replay", `${replay.id}, ${replay.state}`),
@@ -193,28 +194,26 @@ export const describeReplay = (replay: Replay): string => {
 
 export const replayShow = (
   context: Context,
-  { id, ...how }: Readonly<{ id: number; json: boolean; watch: boolean }>,
+  { id, ...showing }: Showing & Readonly<{ id: number }>,
 ): Promise<number> =>
-  withDatabase(context, async (sql) => {
-    const replay = await show(context, how, {
-      read: () => readReplay(sql, id),
+  withOperations(context, async ({ client }) => {
+    const replay = await show(context, showing, {
+      read: () => bodyOf(client.replays[":id"].$get({ param: { id: String(id) } })),
       describe: describeReplay,
       isOver: ({ state }) => state !== "running",
     });
     return replay.dead > 0 ? attentionCode : 0;
   });
 
-export const replayList = (
-  context: Context,
-  { limit, json }: Readonly<{ limit: number; json: boolean }>,
-): Promise<number> =>
-  withDatabase(context, async (sql) => {
-    const replays = await listReplays(sql, { limit });
-    context.report.say(json ? JSON.stringify(replays) : describeReplays(replays, new Date()));
-    return 0;
-  });
+export const replayList = (context: Context, listing: Listing): Promise<number> =>
+  withOperations(context, ({ client }) =>
+    watch(context, listing, {
+      read: () => collect(listing, (page) => bodyOf(client.replays.$get({ query: page }))),
+      describe: (page) => withMore(describeReplays(page.items, Date.now()), page),
+    }),
+  );
 
-export const describeReplays = (replays: readonly ReplaySummary[], now: Date): string => {
+export const describeReplays = (replays: readonly Json<ReplaySummary>[], nowMs: number): string => {
   if (replays.length === 0) return "no replays";
   return textTable(
     ["replay", "state", "handler", "topic", "begun", "by", "reason"],
@@ -223,16 +222,21 @@ export const describeReplays = (replays: readonly ReplaySummary[], now: Date): s
       one.state,
       one.ranAs,
       one.topic,
-      `${duration(now.getTime() - one.createdAt.getTime())} ago`,
+      ago(one.createdAt, nowMs),
       printable(one.by, 30),
       printable(one.reason, 60),
     ]),
   );
 };
 
-export const replayCancel = (context: Context, id: number): Promise<number> =>
-  withDatabase(context, async (sql) => {
-    await sql.begin((tx) => cancelReplay(tx, id));
+export const replayCancel = (
+  context: Context,
+  { id, ...who }: Readonly<{ id: number; by?: string }>,
+): Promise<number> => {
+  const act = async ({ client }: Operations): Promise<number> => {
+    await bodyOf(client.replays[":id"].cancel.$post({ param: { id: String(id) } }));
     context.report.say(`replay ${id} is cancelled`);
     return 0;
-  });
+  };
+  return withOperations(context, act, who);
+};

@@ -15,6 +15,10 @@ export const cliSettings = v.object({
     v.object({
       /** OUTRIDER_STACK: where the services that are not given come from. */
       stack: v.optional(v.picklist(["embedded", "docker"], "must be embedded or docker")),
+      /** OUTRIDER_URL: work through the operations API there, in place of the database. */
+      url: v.optional(v.pipe(v.string(), v.url("must be a URL"))),
+      /** OUTRIDER_KEY, or the file that OUTRIDER_KEY_FILE names: the key for it. */
+      key: v.optional(v.pipe(v.string(), v.regex(/^\S+$/, "must be one word"), setting.secret)),
     }),
   ),
 });

@@ -36,6 +36,9 @@ export const duration = (ms: number): string => {
   return `${Math.max(0, Math.round(ms))} ms`;
 };
 
+/** How long ago a time was that comes as a text. */
+export const ago = (at: string, nowMs: number): string => `${duration(nowMs - Date.parse(at))} ago`;
+
 /** Control characters would draw on the operator's terminal. */
 export const printable = (text: string, lengthMax: number): string => {
   // oxlint-disable-next-line no-control-regex

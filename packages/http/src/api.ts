@@ -105,8 +105,9 @@ const refuse = (log: Log, error: unknown, c: Context<ApiEnv>): Response => {
   const refusal = asFault(error);
   const requestId = c.get("requestId");
   const response = problemResponse(refusal, { path: c.req.path, requestId });
-  const allow = refusal.details.allow;
+  const { allow, challenge = "Bearer" } = refusal.details;
   if (response.status === 405) response.headers.set("allow", String(allow));
+  if (response.status === 401) response.headers.set("www-authenticate", String(challenge));
   if (response.status >= 500) log.error({ requestId, err: error }, "a request failed");
   return response;
 };

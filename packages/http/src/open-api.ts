@@ -5,6 +5,7 @@
 
 import { fault } from "@outrider/event";
 import { openAPIRouteHandler, resolver } from "hono-openapi";
+import type { OpenAPIV3_1 } from "openapi-types";
 import * as v from "valibot";
 import type { Api } from "./api.ts";
 
@@ -51,6 +52,8 @@ export const idempotencyKeyParameter = {
 
 export type DocsDeps = Readonly<{
   info: Readonly<{ title: string; version: string; description: string }>;
+  /** Of the document besides: how callers say who they are. */
+  components?: OpenAPIV3_1.ComponentsObject;
   /** A file of swagger-ui-dist by its name. */
   readAsset: (name: string) => Promise<Uint8Array<ArrayBuffer>>;
 }>;
@@ -62,8 +65,9 @@ const assets: Readonly<Record<string, string>> = {
 };
 
 /** To be called after all routes are there. */
-export const serveDocs = (app: Api, { info, readAsset }: DocsDeps): void => {
-  app.get("/openapi.json", openAPIRouteHandler(app, { documentation: { info } }));
+export const serveDocs = (app: Api, { info, components, readAsset }: DocsDeps): void => {
+  const documentation = { info, ...(components && { components }) };
+  app.get("/openapi.json", openAPIRouteHandler(app, { documentation }));
 
   app.get("/docs", (c) => c.html(page(info.title), 200, { "content-security-policy": pagePolicy }));
 

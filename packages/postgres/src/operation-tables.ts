@@ -129,6 +129,8 @@ export const operations = outrider.table(
       .bigint("position", { mode: "bigint" })
       .notNull()
       .default(sql`0`),
+    /** Those that were meant when it was made. */
+    total: pg.integer("total").notNull(),
     done: pg.integer("done").notNull().default(0),
     /** Things had changed before their turn came. */
     refused: pg.integer("refused").notNull().default(0),

@@ -1,6 +1,6 @@
 export { discardLetter, noteLetter, redriveLetter, restoreLetter } from "./decide.ts";
 export type { Decision, Edit, Redriving } from "./decide.ts";
-export { letterStates } from "./filter.ts";
+export { letterStates, matches } from "./filter.ts";
 export type { LetterFilter, LetterState } from "./filter.ts";
 export { exportLetters, groupLetters, readLetter, searchLetters } from "./letters.ts";
 export type { HistoryEntry, Letter, LetterGroup, LetterSummary, Page } from "./letters.ts";

@@ -2,7 +2,7 @@
  * JSON lines on stdout, by pino. Fields have the names of docs/design.md: `eventId`, `handler`,
  * `attempt`, `shard`, `traceId`, `requestId`, and `err` for an error. Payloads are never logged:
  * fields that usually hold one are replaced, errors lose statement parameters, and passwords in
- * URLs are hidden wherever they stand.
+ * URLs and keys of the operations API are hidden wherever they stand.
  */
 
 import { pino } from "pino";
@@ -26,7 +26,7 @@ export const createLogger = ({ name, level = "info", destination }: LoggerSettin
       formatters: { level: (label) => ({ level: label }) },
       serializers: { err: describeError, error: describeError },
       redact: { paths: [...secrets, ...payloads], censor: "[hidden]" },
-      hooks: { streamWrite: hidePasswords },
+      hooks: { streamWrite: hideSecrets },
     },
     // Synchronous: the last lines before an exit are the ones that are looked for, in order.
     destination ?? pino.destination({ dest: 1, sync: true }),
@@ -36,8 +36,11 @@ const everywhere = (name: string) => [name, `*.${name}`, `*.*.${name}`];
 const secrets = ["authorization", "cookie", "password", "token"].flatMap(everywhere);
 const payloads = ["data", "payload", "body"].flatMap(everywhere);
 
-const hidePasswords = (line: string): string =>
-  line.replace(/(\w:\/\/[^\s:/@"]*):[^\s/@"]+@/g, "$1:[hidden]@");
+/** Passwords in URLs, and keys of the operations API. */
+const hideSecrets = (line: string): string =>
+  line
+    .replace(/(\w:\/\/[^\s:/@"]*):[^\s/@"]+@/g, "$1:[hidden]@")
+    .replace(/\bork_(\d+)_[\w-]{43}/g, "ork_$1_[hidden]");
 
 /** Deep enough for a driver's error in an ORM's in ours. */
 const causesMax = 5;

@@ -1,0 +1,99 @@
+/** Arguments of the commands that look: `event`, `handlers`, `workers`, `retry-queue`, `audit`. */
+
+import { scopes } from "@outrider/operations";
+import type { Scope } from "@outrider/operations";
+import { Argument, Option } from "commander";
+import type { Command } from "commander";
+import { byOption, idArgument, integer, listingOf, timeSpan, uuid } from "./arguments.ts";
+import { withPaging } from "./arguments.ts";
+import type { Finish, ListingOptions } from "./arguments.ts";
+import { eventShow } from "./event.ts";
+import { handlersList, retryQueueShow, workersList } from "./handlers.ts";
+import { auditList, keysCreate, keysList, keysRevoke } from "./keys.ts";
+import type { AuditQuery } from "./keys.ts";
+
+type Flags = { json?: boolean; watch?: boolean };
+
+const showingOf = ({ json = false, watch = false }: Flags) => ({ json, watch });
+
+const looking = (program: Command, name: string, description: string): Command =>
+  program
+    .command(name)
+    .description(description)
+    .option("--json", "for machines; with --watch a line for each look")
+    .option("--watch", "look again and again until stopped");
+
+export const addLooks = (program: Command, run: Finish): void => {
+  looking(program, "event", "one event's whole life; exit code 3 when a letter of it is open")
+    .addArgument(new Argument("<id>", "of the event").argParser(uuid))
+    .option("--topic <name>", "where to look for it when no table knows it")
+    .option("--key <text>", "makes that look shorter")
+    .action((id: string, { topic, key, ...flags }: Flags & { topic?: string; key?: string }) => {
+      const hints = { ...(topic !== undefined && { topic }), ...(key !== undefined && { key }) };
+      return run((context) => eventShow(context, { id, ...hints, ...showingOf(flags) }));
+    });
+  looking(
+    program,
+    "handlers",
+    "lag, rate, what is held up; exit code 3 when a human is needed",
+  ).action((flags: Flags) => run((context) => handlersList(context, showingOf(flags))));
+  looking(program, "workers", "processes that run handlers").action((flags: Flags) =>
+    run((context) => workersList(context, showingOf(flags))),
+  );
+  looking(program, "retry-queue", "timers in Redis, each beside its parked key")
+    .option("--queue <name>", "of one group")
+    .option("--limit <number>", "at most so many of each queue", integer(1, 1000), 50)
+    .action(({ queue, limit, ...flags }: Flags & { queue?: string; limit: number }) => {
+      const options = { limit, ...(queue !== undefined && { queue }), ...showingOf(flags) };
+      return run((context) => retryQueueShow(context, options));
+    });
+};
+
+export const addKeys = (program: Command, run: Finish): void => {
+  const keys = program.command("keys").description("who may use the operations API");
+  keys
+    .command("create")
+    .description("make a key and print it; it is not shown again")
+    .addArgument(new Argument("<name>", "of its owner, as the audit has it"))
+    .addOption(
+      new Option("--scope <scope...>", "what it may").choices(scopes).makeOptionMandatory(),
+    )
+    .option("--expires <time>", "such as 90d; never otherwise", timeSpan)
+    .addOption(byOption())
+    .option("--json", "for machines, with the key's id")
+    .action((name: string, options: CreateOptions) => {
+      const { scope, expires, by, json = false } = options;
+      const more = {
+        ...(expires !== undefined && { expiresInMs: expires }),
+        ...(by !== undefined && { by }),
+      };
+      return run((context) => keysCreate(context, { name, scopes: scope, json, ...more }));
+    });
+  keys
+    .command("revoke")
+    .description("refuse a key from now on")
+    .addArgument(idArgument("key"))
+    .addOption(byOption())
+    .action((id: number, options: { by?: string }) =>
+      run((context) => keysRevoke(context, { id, ...options })),
+    );
+  withPaging(keys.command("list").description("the newest first"), 50).action(
+    (options: ListingOptions) => run((context) => keysList(context, listingOf(options))),
+  );
+  const audit = program.command("audit").description("who has changed what, the newest first");
+  withPaging(audit, 50)
+    .option("--actor <name>")
+    .option("--action <name>", "such as redriveLetter")
+    .option("--target <name>", "such as dead-letters/7")
+    .action((options: AuditQuery & ListingOptions) => {
+      const { actor, action, target } = options;
+      const query = {
+        ...(actor !== undefined && { actor }),
+        ...(action !== undefined && { action }),
+        ...(target !== undefined && { target }),
+      };
+      return run((context) => auditList(context, { query, ...listingOf(options) }));
+    });
+};
+
+type CreateOptions = { scope: Scope[]; expires?: number; by?: string; json?: boolean };

@@ -1,0 +1,149 @@
+/**
+ * What commands of operators work through: the operations API. With `--url` it is that of a process
+ * elsewhere, under a key; otherwise this process answers itself, from the database, under the name
+ * of who is at this machine.
+ */
+
+import { userInfo } from "node:os";
+import { join } from "node:path";
+import { createTopicReader } from "@outrider/broker";
+import { openRetryQueues } from "@outrider/bullmq";
+import { fault, faultCodes } from "@outrider/event";
+import type { Catalogue, FaultCode } from "@outrider/event";
+import { createDecodes, createLocalApi, stepBulk } from "@outrider/operations";
+import type { OperationsRoutes } from "@outrider/operations";
+import { writeRecord } from "@outrider/outbox";
+import type { Sql } from "@outrider/postgres";
+import { driveRedrive } from "@outrider/redrive";
+import { hc } from "hono/client";
+import type { ClientResponse } from "hono/client";
+import type { JSONParsed } from "hono/utils/types";
+import { runningIn, withDatabase } from "./database.ts";
+import type { Context } from "./main.ts";
+import { topicModules } from "./project.ts";
+
+const connectClient = (url: string, send: (request: Request) => Promise<Response>) =>
+  hc<OperationsRoutes>(url, {
+    // It is always the text of a URL.
+    fetch: (input: string | URL | Request, init?: RequestInit) =>
+      send(new Request(input as string, init)),
+  });
+
+/** As it comes out of JSON: times are texts. */
+export type Json<T> = JSONParsed<T>;
+
+export type OperationsClient = ReturnType<typeof connectClient>["v1"];
+
+export type Operations = Readonly<{
+  client: OperationsClient;
+  /** Carries out what was begun, until it is over; absent where a process elsewhere does it. */
+  drive?: Readonly<{ redrive(id: number): Promise<void>; bulk(id: number): Promise<void> }>;
+}>;
+
+/** `by`: in whose name; a key has a name of its own. */
+export type Who = Readonly<{ by?: string | undefined }>;
+
+export const byOf = ({ by }: Who): string => by ?? userInfo().username;
+
+/** Throws what the API answers as a problem, and `unavailable` where it does not answer. */
+export const withOperations = (
+  context: Context,
+  act: (operations: Operations) => Promise<number>,
+  who: Who = {},
+): Promise<number> => {
+  const { url, key } = context.settings.outrider ?? {};
+  if (url === undefined)
+    return withDatabase(context, (sql) => actLocally(context, { sql, who, act }));
+  if (key === undefined) throw fault("settings_invalid", "A key is needed: OUTRIDER_KEY or --key");
+  if (who.by !== undefined) throw fault("invalid", "--by is for this machine: the key has a name");
+  const send = async (request: Request): Promise<Response> => {
+    request.headers.set("authorization", `Bearer ${key}`);
+    try {
+      return await fetch(request, { redirect: "error" });
+    } catch (cause) {
+      throw fault("unavailable", `The operations API does not answer at ${url}`, { cause });
+    }
+  };
+  return act({ client: connectClient(url, send).v1 });
+};
+
+type Local = Readonly<{ sql: Sql; who: Who; act(operations: Operations): Promise<number> }>;
+
+const actLocally = async (context: Context, { sql, who, act }: Local): Promise<number> => {
+  const { settings, signal } = context;
+  const services = runningIn(context)?.services ?? {};
+  const found = services.kafka && { bootstrapServers: services.kafka.url };
+  const kafka = settings.kafka ?? found;
+  const redisUrl = settings.redisUrl ?? services.redis?.url;
+  const reader = kafka && createTopicReader(kafka);
+  const retryQueues = redisUrl === undefined ? undefined : openRetryQueues(redisUrl);
+  const api = createLocalApi(
+    {
+      ...{ sql, writeRecord, kafka: reader, retryQueues },
+      newId: () => Bun.randomUUIDv7(),
+      loadDecodes: async () => createDecodes(await loadCatalogues(context.root)),
+      // Whoever has begun something drives it, see below.
+      wake: () => {},
+    },
+    byOf(who),
+  );
+  const client = connectClient("http://localhost", async (request) => api.fetch(request)).v1;
+  const warn = (_: object, message?: string) => context.report.say(message ?? "");
+  const drive = {
+    redrive: (id: number) =>
+      driveRedrive(sql, id, { log: { warn }, random: Math.random, signal }).then(() => {}),
+    bulk: async (id: number) => {
+      while (!signal.aborted && (await stepBulk(sql, id, writeRecord)));
+    },
+  };
+  try {
+    return await act({ client, drive });
+  } finally {
+    await Promise.all([reader?.close(), retryQueues?.close()]);
+  }
+};
+
+const loadCatalogues = (root: string): Promise<Catalogue[]> =>
+  Promise.all(
+    topicModules.map(async (path) => {
+      const loaded = (await import(join(root, path))) as { catalogue: Catalogue };
+      return loaded.catalogue;
+    }),
+  );
+
+/** The body of an answer. Throws what was answered as a problem. */
+export const bodyOf = async <T>(asked: Promise<ClientResponse<T, number, "json">>): Promise<T> => {
+  const response = await asked;
+  await assertOk(response);
+  return (await response.json()) as T;
+};
+
+export const assertOk = async (
+  response: Readonly<{ ok: boolean; status: number; text(): Promise<string> }>,
+): Promise<void> => {
+  if (response.ok) return;
+  throw problemOf(response.status, await response.text());
+};
+
+const problemOf = (status: number, body: string): Error => {
+  try {
+    const {
+      type,
+      detail,
+      errors = [],
+    } = JSON.parse(body) as {
+      type: string;
+      detail: string;
+      errors?: { pointer: string; detail: string }[];
+    };
+    const fields = errors.map((one) => `\n  ${one.pointer.slice(1)} ${one.detail}`).join("");
+    return fault(codeOf(type), `${detail}${fields}`);
+  } catch {
+    return fault("unavailable", `The operations API answered with status ${status} and no problem`);
+  }
+};
+
+const codeOf = (type: string): FaultCode => {
+  const name = type.split(":").at(-1);
+  return faultCodes.find((code) => code === name) ?? "internal";
+};

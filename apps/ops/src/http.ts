@@ -1,0 +1,85 @@
+/** The operations API's process, on Bun. It also carries out what was begun through it. */
+
+import { resolve } from "node:path";
+import { createTopicReader } from "@outrider/broker";
+import { openRetryQueues } from "@outrider/bullmq";
+import type { Catalogue } from "@outrider/event";
+import { createDecodes, createKeyCheck, createOperationsApi } from "@outrider/operations";
+import { startDriver } from "@outrider/operations";
+import { writeRecord } from "@outrider/outbox";
+import { connect } from "@outrider/postgres";
+import { createLogger, createRegistry, createRequestMetric } from "@outrider/runtime";
+import { describeSettings, runProcess, setting, settingsOrExit } from "@outrider/runtime";
+import * as v from "valibot";
+
+const schema = v.strictObject({
+  databaseUrl: setting.databaseUrl,
+  databasePoolMax: v.optional(setting.integer(2, 1000), 20),
+  /** Without it, lag and records of events are not told. */
+  kafka: v.optional(setting.kafka),
+  /** Without it, timers of retries are not told. */
+  redisUrl: v.optional(setting.redisUrl),
+  /** Modules that export a `catalogue`, from this process's folder: what letters are read by. */
+  catalogueModules: v.optional(setting.list, []),
+  /** Of a proxy in front that is to be believed: the last address in it counts. */
+  clientAddressHeader: v.optional(setting.text),
+  host: setting.host,
+  port: setting.port(3001),
+  logLevel: setting.logLevel,
+  deployment: setting.deployment,
+});
+
+const name = "ops";
+/** For requests in flight, when the process is told to stop. */
+const drainMs = 4_000;
+const settings = settingsOrExit(schema, { env: Bun.env });
+const log = createLogger({ name, level: settings.logLevel });
+
+const loadCatalogues = async (paths: readonly string[]): Promise<Catalogue[]> =>
+  Promise.all(
+    paths.map(async (path) => {
+      const loaded = (await import(resolve(path))) as { catalogue: Catalogue };
+      return loaded.catalogue;
+    }),
+  );
+
+await runProcess({ name, log }, async (onStop) => {
+  const { databaseUrl: url, databasePoolMax: poolMax, kafka, redisUrl } = settings;
+  const { host: hostname, port, clientAddressHeader } = settings;
+  // Below the API's own time limit.
+  const sql = connect({ url, name, poolMax, statementTimeoutMs: 8_000, lockTimeoutMs: 5_000 });
+  onStop("database", () => sql.end({ timeout: 2 }));
+  const reader = kafka && createTopicReader(kafka);
+  onStop("Kafka", async () => reader?.close());
+  const retryQueues = redisUrl === undefined ? undefined : openRetryQueues(redisUrl);
+  onStop("Redis", async () => retryQueues?.close());
+  const driver = startDriver({ sql, log, random: Math.random, writeRecord });
+  onStop("operations", () => driver.stop());
+  const registry = createRegistry({ service: name, deployment: settings.deployment });
+  const decodes = createDecodes(await loadCatalogues(settings.catalogueModules));
+  const app = createOperationsApi({
+    ...{ sql, log, registry, writeRecord, retryQueues, kafka: reader },
+    newId: () => Bun.randomUUIDv7(),
+    authenticate: createKeyCheck({ sql, log, monotonicMs: () => performance.now() }),
+    loadDecodes: async () => decodes,
+    wake: driver.wake,
+    observe: createRequestMetric(registry),
+    checks: { postgres: async () => void (await sql`select 1`) },
+    readAsset: (file) =>
+      Bun.file(Bun.resolveSync(`swagger-ui-dist/${file}`, import.meta.dir)).bytes(),
+  });
+  const server = Bun.serve({
+    ...{ hostname, port, idleTimeout: 30 },
+    fetch: (request, listening) => {
+      const told = clientAddressHeader && request.headers.get(clientAddressHeader);
+      const address = told ? told.split(",").at(-1)?.trim() : listening.requestIP(request)?.address;
+      return app.fetch(request, { address });
+    },
+  });
+  onStop("server", async () => {
+    const force = setTimeout(() => server.stop(true), drainMs);
+    await server.stop();
+    clearTimeout(force);
+  });
+  log.info({ url: server.url.href, settings: describeSettings(schema, settings) }, "listening");
+});

@@ -1,0 +1,121 @@
+/**
+ * The operations API, `/v1`: everything that an operator looks at and decides, over HTTP. The
+ * command works through it, too: on another machine over the network, on this one in its process.
+ */
+
+import type { TopicReader } from "@outrider/broker";
+import type { RetryQueues } from "@outrider/bullmq";
+import type { Log } from "@outrider/event";
+import { createApi, createHealth, serveDocs } from "@outrider/http";
+import type { Api, ApiDeps, ApiLimits, DocsDeps, HealthDeps } from "@outrider/http";
+import type { WriteRecord } from "@outrider/inbox";
+import type { Sql } from "@outrider/postgres";
+import type { Decodes } from "@outrider/redrive";
+import { Hono } from "hono";
+import type { Authenticate } from "./authenticate.ts";
+import { requireKey } from "./authenticate.ts";
+import { bulkRoutes } from "./bulk-routes.ts";
+import { eventRoutes } from "./event-routes.ts";
+import { handlerRoutes } from "./handler-routes.ts";
+import { auditRoutes, keyRoutes } from "./key-routes.ts";
+import { letterRoutes } from "./letter-routes.ts";
+import type { OperationsEnv } from "./operation.ts";
+import { outboxRoutes } from "./outbox-routes.ts";
+import { parkedRoutes } from "./parked-routes.ts";
+import { redriveRoutes } from "./redrive-routes.ts";
+import { replayRoutes } from "./replay-routes.ts";
+import { retryQueueRoutes } from "./retry-queue-routes.ts";
+
+export type OperationsDeps = Readonly<{
+  sql: Sql;
+  log: Log;
+  /** A new UUID v7. */
+  newId(): string;
+  authenticate: Authenticate;
+  /** Without it, what only Kafka knows is not told. */
+  kafka?: TopicReader | undefined;
+  /** Without them there are no timers to be looked at. */
+  retryQueues?: RetryQueues | undefined;
+  /** What says why an event cannot be read by the schemas of today. */
+  loadDecodes(): Promise<Decodes>;
+  writeRecord: WriteRecord;
+  /** An operation was begun or resumed: whoever drives them shall look. */
+  wake(): void;
+}>;
+
+/** An edited payload may be a megabyte, and base64 makes a third more of it. */
+const bodyBytesMax = 2 * 1024 * 1024;
+
+const routes = (deps: OperationsDeps) =>
+  new Hono<OperationsEnv>()
+    .route("/parked", parkedRoutes(deps))
+    .route("/dead-letters", letterRoutes(deps))
+    .route("/redrives", redriveRoutes(deps))
+    .route("/replays", replayRoutes(deps))
+    .route("/operations", bulkRoutes(deps))
+    .route("/events", eventRoutes(deps))
+    .route("/retry-queue", retryQueueRoutes(deps))
+    .route("/keys", keyRoutes(deps))
+    .route("/audit", auditRoutes(deps))
+    .route("/", handlerRoutes(deps))
+    .route("/", outboxRoutes(deps));
+
+const v1 = (deps: OperationsDeps) => new Hono<OperationsEnv>().route("/v1", routes(deps));
+
+/** For `hc` of hono/client. */
+export type OperationsRoutes = ReturnType<typeof v1>;
+
+const info = {
+  title: "Outrider operations",
+  version: "1.0.0",
+  description:
+    "What waits, what failed, and what becomes of it. Every request needs a key: " +
+    "`Authorization: Bearer <key>`. Errors are RFC 9457 problems.",
+};
+
+const components = {
+  securitySchemes: {
+    key: { type: "http", scheme: "bearer", description: "Made by `outrider keys create`" },
+  },
+} as const;
+
+export type ServedDeps = OperationsDeps &
+  HealthDeps &
+  Pick<ApiDeps, "observe"> &
+  Pick<DocsDeps, "readAsset">;
+
+/** Health needs no key, and nothing else is without one. */
+export const createOperationsApi = (deps: ServedDeps, limits: ApiLimits = {}): Api => {
+  const app = createApi(deps, { bodyBytesMax, ...limits });
+  const guard = requireKey(deps.authenticate);
+  app.route("/", new Hono<OperationsEnv>().use("/metrics", guard));
+  app.route("/", createHealth(deps));
+  app.route("/", new Hono<OperationsEnv>().use(guard));
+  app.route("/", v1(deps));
+  serveDocs(app, { info, components, readAsset: deps.readAsset });
+  return app;
+};
+
+/** An operator who looks at this machine's own database waits as long as it takes. */
+const localTimeoutMs = 600_000;
+
+/** For a command on the machine itself: whoever may reach the database may everything. */
+export const createLocalApi = (
+  deps: Omit<OperationsDeps, "authenticate" | "log">,
+  name: string,
+): Api => {
+  const app = createApi({ ...deps, log: quiet }, { bodyBytesMax, timeoutMs: localTimeoutMs });
+  const caller = { name, key: null, scopes: ["admin"] } as const;
+  app.route("/", new Hono<OperationsEnv>().use(requireKey(async () => caller)));
+  app.route("/", v1({ ...deps, log: quiet, authenticate: async () => caller }));
+  return app;
+};
+
+/** What goes wrong is answered. */
+const quiet: Log = {
+  child: () => quiet,
+  debug: () => {},
+  info: () => {},
+  warn: () => {},
+  error: () => {},
+};

@@ -1,0 +1,69 @@
+/** Who sends a request: the owner of the key that it carries. */
+
+import { fault } from "@outrider/event";
+import type { Log } from "@outrider/event";
+import type { Sql } from "@outrider/postgres";
+import type { MiddlewareHandler } from "hono";
+import { auth } from "hono/utils/basic-auth";
+import { createAttemptLimit } from "./attempt-limit.ts";
+import type { AttemptLimits } from "./attempt-limit.ts";
+import type { Caller } from "./caller.ts";
+import type { OperationsEnv } from "./operation.ts";
+import { findCaller } from "./keys.ts";
+
+/** Throws `unauthorized` or `too_many_requests`. */
+export type Authenticate = (request: Request, address: string) => Promise<Caller>;
+
+export type KeyDeps = Readonly<{
+  sql: Sql;
+  log: Pick<Log, "warn">;
+  monotonicMs(): number;
+}>;
+
+/** A key counts until it is revoked: each request asks the database. */
+export const createKeyCheck = (
+  { sql, log, monotonicMs }: KeyDeps,
+  limits?: Partial<AttemptLimits>,
+): Authenticate => {
+  const limit = createAttemptLimit(monotonicMs, limits);
+  return async (request, address) => {
+    const key = keyOf(request);
+    const details = { challenge: challengeOf(request) };
+    if (key === undefined) {
+      throw fault("unauthorized", "A key is needed: Authorization: Bearer <key>", { details });
+    }
+    const retryAfterMs = limit.waitMs(address);
+    if (retryAfterMs !== undefined) {
+      throw fault("too_many_requests", "Too many wrong keys from this address", { retryAfterMs });
+    }
+    const caller = await findCaller(sql, key);
+    if (caller) return caller;
+    limit.failed(address);
+    log.warn({ address }, "a wrong, revoked or expired key was presented");
+    throw fault("unauthorized", "This key is wrong, revoked or expired", { details });
+  };
+};
+
+/** Pages that people open in a browser. */
+const pages = /^\/(docs|openapi\.json|queues)(\/|$)/;
+
+const challengeOf = (request: Request): string => {
+  const scheme = pages.test(new URL(request.url).pathname) ? "Basic" : "Bearer";
+  return `${scheme} realm="outrider"`;
+};
+
+/** A browser asks for a user and a password, which is the key; it may only look then. */
+const keyOf = (request: Request): string | undefined => {
+  const header = request.headers.get("authorization") ?? "";
+  const [, bearer] = /^bearer +(\S+)$/i.exec(header) ?? [];
+  if (bearer !== undefined) return bearer;
+  return request.method === "GET" ? auth(request)?.password : undefined;
+};
+
+/** For what is mounted behind it; what needs no key is mounted before. */
+export const requireKey =
+  (authenticate: Authenticate): MiddlewareHandler<OperationsEnv> =>
+  async (c, next) => {
+    c.set("caller", await authenticate(c.req.raw, c.env?.address ?? "unknown"));
+    await next();
+  };

@@ -1,0 +1,100 @@
+/** `/v1/operations`: decisions about many parked keys or dead letters, and how far they are. */
+
+import { Hono } from "hono";
+import type { Context } from "hono";
+import * as v from "valibot";
+import type { OperationsDeps } from "./api.ts";
+import { bulkActions, cancelBulk, createBulk, listBulk, readBulk } from "./bulk.ts";
+import type { BulkName, NewBulk } from "./bulk.ts";
+import { assertScope } from "./caller.ts";
+import { count, doneForm, id, when } from "./forms.ts";
+import { idParam, listQuery } from "./inputs.ts";
+import { change, operation } from "./operation.ts";
+import type { OperationsEnv } from "./operation.ts";
+import { idPage, pageOf, pageProblems } from "./page.ts";
+
+const states = ["running", "done", "cancelled"] as const;
+const names = Object.keys(bulkActions) as [BulkName, ...BulkName[]];
+
+const bulkOperation = v.strictObject({
+  id,
+  state: v.picklist(states),
+  action: v.picklist(names),
+  filter: v.record(v.string(), v.unknown()),
+  details: v.record(v.string(), v.unknown()),
+  by: v.string(),
+  reason: v.string(),
+  total: count,
+  done: count,
+  refused: count,
+  message: v.nullable(v.string()),
+  createdAt: when,
+  changedAt: when,
+});
+
+/** What was begun, and where it can be followed. */
+export const startBulk = async (
+  c: Context<OperationsEnv>,
+  { sql, wake }: OperationsDeps,
+  bulk: Omit<NewBulk, "by">,
+): Promise<{ id: number; url: string }> => {
+  const by = c.get("caller").name;
+  const details = { ...bulk.details, action: bulk.action, filter: bulk.filter };
+  const target = (number: number) => `operations/${number}`;
+  const what = { sql, target, details: { ...details, reason: bulk.reason } };
+  const made = await change(c, what, (tx) => createBulk(tx, { ...bulk, by }));
+  wake();
+  return { id: made, url: `/v1/operations/${made}` };
+};
+
+export const bulkRoutes = ({ sql }: OperationsDeps) =>
+  new Hono<OperationsEnv>()
+    .get(
+      "/",
+      operation({
+        id: "listOperations",
+        scope: "events:read",
+        summary: "Decisions about many parked keys or dead letters, the newest first",
+        answer: [200, "A page of operations", pageOf(bulkOperation)],
+        problems: pageProblems,
+      }),
+      listQuery({ state: v.optional(v.picklist(states, `must be one of ${states.join(", ")}`)) }),
+      async (c) => {
+        const { state, ...asked } = c.req.valid("query");
+        const page = await idPage(asked, ({ limit, last }) =>
+          listBulk(sql, { limit, before: last, state }),
+        );
+        return c.json(page);
+      },
+    )
+    .get(
+      "/:id",
+      operation({
+        id: "getOperation",
+        scope: "events:read",
+        summary: "How far an operation is",
+        answer: [200, "The operation", bulkOperation],
+        problems: { 404: "There is no such operation" },
+      }),
+      idParam("operation"),
+      async (c) => c.json(await readBulk(sql, Number(c.req.valid("param").id))),
+    )
+    .post(
+      "/:id/cancel",
+      operation({
+        id: "cancelOperation",
+        scope: ["parked:write", "dead-letters:redrive"],
+        summary: "Leave the rest as it is; what it needed to begin is needed for this, too",
+        answer: [200, "It is cancelled", doneForm],
+        problems: { 404: "There is no such operation", 409: "It is over" },
+      }),
+      idParam("operation"),
+      async (c) => {
+        const number = Number(c.req.valid("param").id);
+        const { action } = await readBulk(sql, number);
+        assertScope(c.get("caller"), [bulkActions[action].scope]);
+        const target = `operations/${number}`;
+        await change(c, { sql, target }, (tx) => cancelBulk(tx, number));
+        return c.json({ id: number });
+      },
+    );

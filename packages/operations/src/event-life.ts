@@ -1,0 +1,217 @@
+/** One event's whole life: what the tables and Kafka know of it, and told as a story. */
+
+import { decodeRecord, fault, isFault } from "@outrider/event";
+import type { KafkaRecord } from "@outrider/event";
+import type { TopicReader } from "@outrider/broker";
+import { headersOf, pairsOf } from "@outrider/postgres";
+import type { HeaderPair, Sql } from "@outrider/postgres";
+import { readFacts, readPendingEvent } from "./event-facts.ts";
+import type { EventFacts, OutboxFact } from "./event-facts.ts";
+import { tellStory } from "./event-story.ts";
+import type { Chapter } from "./event-story.ts";
+
+export type LifeDeps = Readonly<{ sql: Sql; kafka?: TopicReader | undefined }>;
+
+/** What a caller knows besides the id makes the search in Kafka shorter. */
+export type LifeQuery = Readonly<{
+  id: string;
+  topic?: string | undefined;
+  key?: string | undefined;
+}>;
+
+/** Where the record is, and what it says. */
+export type RecordFact = Readonly<{
+  topic: string;
+  partition: number;
+  offset: number;
+  timestamp: Date;
+  headers: readonly HeaderPair[];
+  /** As text, cut at `payloadCharsMax`; what is no UTF-8 is replaced. */
+  payload: string;
+  payloadBytes: number;
+}>;
+
+/**
+ * Of the record: `found` where a table says it is, or by a bounded search; `removed` by the topic's
+ * retention; `not found` by the search; `not published`; `away`: Kafka could not be asked.
+ */
+export type RecordState = "found" | "removed" | "not found" | "not published" | "away";
+
+/** Nobody has an outcome yet, and the group has not come by. */
+export type Expected = Readonly<{ handler: string; group: string; behind: number }>;
+
+export type EventLife = Readonly<{
+  id: string;
+  type: string | null;
+  version: number | null;
+  source: string | null;
+  topic: string | null;
+  key: string | null;
+  occurredAt: Date | null;
+  replaces: string | null;
+  outbox: OutboxFact | null;
+  recordState: RecordState;
+  record: RecordFact | null;
+  expected: readonly Expected[];
+  /** In order; what has no time stands where it belongs. */
+  story: readonly Chapter[];
+}> &
+  Omit<EventFacts, "held" | "replaces" | "stored">;
+
+/** Characters of a payload that are told. */
+const payloadCharsMax = 20_000;
+/** Records that a search looks at, and how long it may take. */
+const search = { recordsMax: 20_000, deadlineMs: 3000 } as const;
+/** An id says when it was made, by another clock than Kafka's; it is published later. */
+const clockSlackMs = 60_000;
+
+/** Throws `not_found` when nothing that was looked at knows the event. */
+export const readLife = async (deps: LifeDeps, query: LifeQuery): Promise<EventLife> => {
+  const facts = await readFacts(deps.sql, query.id);
+  const place = placeOf(facts);
+  const isKnown = place !== undefined || facts.held !== undefined;
+  const pending = isKnown ? undefined : await readPendingEvent(deps.sql, query.id);
+  const outbox = facts.held ?? pending?.found;
+  const looked = await findRecord(deps, { query, place, isWaiting: outbox !== undefined });
+  const isNothing = !isKnown && !outbox && !looked.record && facts.letters.length === 0;
+  if (isNothing) throw unknown(query, { isWhole: pending?.isWhole ?? true, ...looked });
+  const { held: _held, replaces, stored: _stored, ...told } = facts;
+  const found = { ...told, outbox: outbox ?? null, replaces: replaces ?? null };
+  const envelope = envelopeOf(query.id, facts, looked.record);
+  const expected = await readExpected(deps.sql, looked.record ?? place, told.inbox);
+  const life = {
+    ...{ id: query.id, ...envelope, ...found, expected },
+    topic: envelope.topic ?? outbox?.topic ?? null,
+    key: envelope.key ?? outbox?.key ?? null,
+    type: envelope.type ?? outbox?.type ?? null,
+    version: envelope.version ?? outbox?.version ?? null,
+    recordState: looked.state,
+    record: looked.record ? factOf(looked.record) : null,
+  };
+  return { ...life, story: tellStory(life) };
+};
+
+type Place = Readonly<{ topic: string; partition: number; offset: number }>;
+
+/** Every outcome is kept with the place of its record. */
+const placeOf = ({ inbox, parked, letters }: EventFacts): Place | undefined => {
+  const [found] = [...inbox, ...parked, ...letters].filter((one) => one.offset !== null);
+  if (!found || found.partition === null || found.offset === null) return undefined;
+  return { topic: found.topic, partition: found.partition, offset: found.offset };
+};
+
+type Looked = Readonly<{ state: RecordState; record?: KafkaRecord }>;
+type Looking = Readonly<{ query: LifeQuery; place: Place | undefined; isWaiting: boolean }>;
+
+const findRecord = async (deps: LifeDeps, looking: Looking): Promise<Looked> => {
+  const { query, place, isWaiting } = looking;
+  if (!place && isWaiting) return { state: "not published" };
+  const { kafka } = deps;
+  if (!kafka) return { state: "away" };
+  try {
+    if (!place) return await searchTopics({ ...deps, kafka }, query);
+    const record = await kafka.readRecord(place);
+    return record ? { state: "found", record } : { state: "removed" };
+  } catch (error) {
+    if (!isFault(error)) throw error;
+    return { state: isFault(error, "topic_unknown") ? "removed" : "away" };
+  }
+};
+
+const searchTopics = async (
+  { sql, kafka }: LifeDeps & Readonly<{ kafka: TopicReader }>,
+  { id, topic, key }: LifeQuery,
+): Promise<Looked> => {
+  const madeMs = timeOf(id);
+  if (madeMs === undefined && topic === undefined) return { state: "not found" };
+  const topics = topic === undefined ? await readTopics(sql) : [topic];
+  const since = new Date(madeMs === undefined ? 0 : madeMs - clockSlackMs);
+  for (const one of topics) {
+    const wanted = { topic: one, eventId: id, since, ...(key !== undefined && { key }) };
+    const { record } = await kafka.findRecord(wanted, search);
+    if (record) return { state: "found", record };
+  }
+  return { state: "not found" };
+};
+
+/** Those that handlers read, as far as any worker has said. */
+const readTopics = async (sql: Sql): Promise<string[]> => {
+  const rows = await sql<{ topic: string }[]>`
+    select distinct unnest(topics) as topic from outrider.handlers order by topic`;
+  return rows.map((row) => row.topic);
+};
+
+/** A UUID v7 begins with the milliseconds since 1970. */
+const timeOf = (id: string): number | undefined =>
+  id[14] === "7" ? Number.parseInt(id.slice(0, 8) + id.slice(9, 13), 16) : undefined;
+
+const unknown = (
+  { id, topic }: LifeQuery,
+  { state, isWhole }: Looked & Readonly<{ isWhole: boolean }>,
+) => {
+  const outbox = isWhole ? "the outbox" : "the oldest part of the outbox, which holds more";
+  const where = topic === undefined ? "the topics that handlers read" : topic;
+  const kafka = state === "away" ? "Kafka could not be asked" : `nor do ${where}, since its time`;
+  const text = `No handler, letter, ${outbox} knows an event ${id}; ${kafka}`;
+  return fault("not_found", text);
+};
+
+const factOf = (record: KafkaRecord): RecordFact => {
+  const { topic, partition, offset, timestampMs, headers, value } = record;
+  return {
+    ...{ topic, partition, offset },
+    timestamp: new Date(timestampMs),
+    headers: pairsOf(headers),
+    payload: Buffer.from(value ?? [])
+      .toString("utf8")
+      .slice(0, payloadCharsMax),
+    payloadBytes: value?.length ?? 0,
+  };
+};
+
+const nothing = { type: null, version: null, source: null, topic: null, key: null };
+
+/** What the record says, or what is kept of it where that is gone. */
+const envelopeOf = (id: string, { stored }: EventFacts, record: KafkaRecord | undefined) => {
+  const source = record ?? (stored && keptRecord(stored));
+  if (!source) return { ...nothing, occurredAt: null };
+  const key = Buffer.from(source.key ?? Buffer.from(id)).toString("utf8");
+  const { topic } = source;
+  try {
+    const { type, version, source: from, occurredAt } = decodeRecord(source);
+    return { type, version, source: from, topic, key, occurredAt: new Date(occurredAt) };
+  } catch {
+    return { ...nothing, topic, key, occurredAt: new Date(source.timestampMs) };
+  }
+};
+
+const keptRecord = (stored: NonNullable<EventFacts["stored"]>): KafkaRecord => ({
+  topic: stored.topic,
+  partition: 0,
+  offset: 0,
+  key: Buffer.from(stored.key),
+  value: stored.payload as Buffer | null,
+  headers: headersOf(stored.headers),
+  timestampMs: stored.timestamp.getTime(),
+});
+
+/** Handlers whose groups have not come by the record yet. */
+const readExpected = async (
+  sql: Sql,
+  place: Place | undefined,
+  known: EventFacts["inbox"],
+): Promise<Expected[]> => {
+  if (!place) return [];
+  const { topic, partition, offset } = place;
+  return [
+    ...(await sql<Expected[]>`
+      select h.name as handler, h."group",
+        greatest(0, ${offset} - coalesce(w.next_offset, 0))::float8 as behind
+      from outrider.handlers h
+      left join outrider.watermarks w
+        on w."group" = h."group" and w.topic = ${topic} and w.partition = ${partition}
+      where ${topic} = any(h.topics) and h.name <> all(${known.map((one) => one.handler)}::text[])
+        and coalesce(w.next_offset, 0) <= ${offset}
+      order by h.name`),
+  ];
+};

@@ -1,0 +1,133 @@
+/** The life of an event as a story: one line for each thing that has happened, in order. */
+
+import type { EventLife } from "./event-life.ts";
+import type { ExternalAttempt, FailedAttempt, LetterFact, ParkedFact } from "./event-facts.ts";
+
+export const chapterKinds = [
+  ...(["occurred", "written", "held", "published", "failed", "started", "ended"] as const),
+  ...(["buried", "redriven", "discarded", "restored", "noted", "handled"] as const),
+  ...(["waiting", "unknown"] as const),
+] as const;
+
+export type Chapter = Readonly<{
+  /** Null: not known, or now. */
+  at: Date | null;
+  what: (typeof chapterKinds)[number];
+  /** Null: it was not a handler's. */
+  handler: string | null;
+  text: string;
+}>;
+
+/** What there is of it without the story. */
+export type Told = Omit<EventLife, "story">;
+
+export const tellStory = (life: Told): Chapter[] => {
+  const past = [
+    ...life.failed.map(tellFailed),
+    ...life.external.flatMap(tellExternal),
+    ...life.letters.flatMap(tellLetter),
+    ...life.inbox.filter(({ state }) => state === "handled").map(tellHandled),
+  ];
+  const sorted = past.toSorted((a, b) => (a.at?.getTime() ?? 0) - (b.at?.getTime() ?? 0));
+  return [...tellBeginning(life), ...sorted, ...tellNow(life)];
+};
+
+const tellBeginning = (life: Told): Chapter[] => {
+  const { type, version, key, source, occurredAt, replaces, outbox, record, recordState } = life;
+  const what = type === null ? "an event" : `${type}, version ${version}`;
+  const of = key === null ? "" : ` of ${key}`;
+  const instead = replaces === null ? "" : `, in place of ${replaces}`;
+  const from = source === null ? "" : `, from ${source}`;
+  const began = outbox?.createdAt ?? occurredAt;
+  const occurred = chapter("occurred", began, `${what}${of}${from}${instead}`);
+  if (outbox?.state === "pending") {
+    const where = outbox.shard === null ? "" : `, shard ${outbox.shard}`;
+    return [occurred, chapter("written", null, `is in the outbox, not published yet${where}`)];
+  }
+  if (outbox) {
+    const text = `is held in the outbox: dead letter ${outbox.letter} blocks its key`;
+    return [occurred, chapter("held", null, text)];
+  }
+  if (record) {
+    const { topic, partition, offset } = record;
+    const place = `is in Kafka: ${topic}, partition ${partition}, offset ${offset}`;
+    return [occurred, chapter("published", null, place)];
+  }
+  return [occurred, chapter("unknown", null, unknowns[recordState])];
+};
+
+const unknowns: Readonly<Record<Told["recordState"], string>> = {
+  found: "is in Kafka",
+  removed: "was in Kafka; the topic has let go of it",
+  "not found": "was not found in Kafka",
+  "not published": "is not in Kafka",
+  away: "may be in Kafka, which could not be asked",
+};
+
+const chapter = (what: Chapter["what"], at: Date | null, text: string): Chapter => ({
+  ...{ at, what, text },
+  handler: null,
+});
+
+const waiting = (handler: string | null, text: string): Chapter => ({
+  ...{ at: null, what: "waiting", text },
+  handler,
+});
+
+const tellFailed = ({ at, handler, attempt, kind, code, message }: FailedAttempt): Chapter => {
+  const which = attempt === null ? "an attempt that does not count" : `attempt ${attempt}`;
+  const how = kind === "killed" ? "its process ended" : `${kind}, ${code}`;
+  return { at, what: "failed", handler, text: `${which} failed: ${how}: ${message}` };
+};
+
+const tellExternal = (one: ExternalAttempt): Chapter[] => {
+  const { handler, attempt, startedAt, endedAt, outcome } = one;
+  const started: Chapter = {
+    ...{ at: startedAt, what: "started", handler },
+    text: `run ${attempt} began, with effects outside`,
+  };
+  if (endedAt === null) return [started];
+  const text = `run ${attempt} ended: ${outcome ?? "nobody knows how"}`;
+  return [started, { at: endedAt, what: "ended", handler, text }];
+};
+
+const tellLetter = ({ id, handler, history }: LetterFact): Chapter[] =>
+  history.map(({ at, action, by, message, replacedBy, redrive }) => {
+    const who = by === null ? "" : ` by ${by}`;
+    const how = redrive === null ? "" : `, redrive ${redrive}`;
+    const instead = replacedBy === null ? "" : `, event ${replacedBy} in its place`;
+    const verb = action === "buried" ? "given up" : action;
+    const text = `dead letter ${id} ${verb}${who}${how}${instead}: ${message}`;
+    return { at, what: action, handler, text };
+  });
+
+const tellHandled = ({ handler, recordedAt }: Told["inbox"][number]): Chapter => ({
+  ...{ at: recordedAt, what: "handled", handler },
+  text: "handled, its effects committed",
+});
+
+/** What it is waiting for. */
+const tellNow = ({ parked, letters, expected }: Told): Chapter[] => [
+  ...parked.map(tellParked),
+  ...letters
+    .filter(({ state, handler }) => state === "open" && !parked.some(isOf(handler)))
+    .map(({ id, handler }) => waiting(handler, `dead letter ${id} is open`)),
+  ...expected.map(({ handler, group, behind }) => {
+    const text = `not handled yet: group ${group} is ${behind} records before it`;
+    return waiting(handler, text);
+  }),
+];
+
+const isOf = (handler: string | null) => (one: ParkedFact) => one.handler === handler;
+
+const tellParked = (one: ParkedFact): Chapter => {
+  const { handler, head, state, ahead, isRunning, dueAt } = one;
+  if (state === "dead") return waiting(handler, "waits for a decision");
+  if (ahead > 0) {
+    const text = `waits behind ${ahead} events of its key, parked key ${head}`;
+    return waiting(handler, text);
+  }
+  if (isRunning) return waiting(handler, `runs right now, parked key ${head}`);
+  const next = dueAt === null ? "when it is decided" : dueAt.toISOString();
+  return waiting(handler, `is tried again at ${next}, parked key ${head}`);
+};

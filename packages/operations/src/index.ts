@@ -1,0 +1,18 @@
+export { createLocalApi, createOperationsApi } from "./api.ts";
+export type { OperationsDeps, OperationsRoutes } from "./api.ts";
+export { createKeyCheck } from "./authenticate.ts";
+export type { Authenticate } from "./authenticate.ts";
+export type { AuditEntry } from "./audit.ts";
+export { stepBulk } from "./bulk.ts";
+export type { BulkOperation } from "./bulk.ts";
+export { scopes } from "./caller.ts";
+export type { Caller, Scope } from "./caller.ts";
+export { createDecodes } from "./decodes.ts";
+export { startDriver } from "./drive.ts";
+export type { Driver } from "./drive.ts";
+export type { EventLife } from "./event-life.ts";
+export { createKey, revokeKey } from "./keys.ts";
+export type { ApiKey } from "./keys.ts";
+export type { ParkedKey } from "./parked.ts";
+export type { ComparedQueue } from "./retry-queue.ts";
+export type { HandlerLag } from "./lag.ts";

@@ -1,0 +1,66 @@
+/** How far handlers are behind the ends of their topics. */
+
+import type { TopicEnd, TopicReader } from "@outrider/broker";
+import { isFault } from "@outrider/event";
+import { readHandlers, readWatermarks } from "@outrider/inbox";
+import type { HandlerStatus, Watermark } from "@outrider/inbox";
+import type { Sql } from "@outrider/postgres";
+
+export type HandlerLag = HandlerStatus &
+  Readonly<{
+    /** Records that the handler's group has not read, of all types; null: Kafka was not asked. */
+    lag: number | null;
+  }>;
+
+export type LagDeps = Readonly<{ sql: Sql; kafka?: TopicReader | undefined }>;
+
+export const readHandlerLags = async (deps: LagDeps): Promise<HandlerLag[]> => {
+  const handlers = await readHandlers(deps.sql);
+  const topics = [...new Set(handlers.flatMap((one) => one.topics))];
+  const [ends, watermarks] = await Promise.all([
+    readEnds(deps, topics),
+    readAll(deps.sql, handlers),
+  ]);
+  return handlers.map((one) => ({
+    ...one,
+    lag: ends && one.group !== null ? lagOf(one, ends, watermarks.get(one.group) ?? []) : null,
+  }));
+};
+
+/** Undefined where Kafka cannot be asked: all else is known without it. */
+const readEnds = async (
+  { kafka }: LagDeps,
+  topics: readonly string[],
+): Promise<readonly TopicEnd[] | undefined> => {
+  try {
+    return await kafka?.readEnds(topics);
+  } catch (error) {
+    if (isFault(error)) return undefined;
+    throw error;
+  }
+};
+
+const readAll = async (
+  sql: Sql,
+  handlers: readonly HandlerStatus[],
+): Promise<Map<string, readonly Watermark[]>> => {
+  const byGroup = Map.groupBy(handlers, (one) => one.group ?? "");
+  const groups = [...byGroup].map(async ([group, members]) => {
+    const topics = [...new Set(members.flatMap((one) => one.topics))];
+    return [group, await readWatermarks(sql, group, topics)] as const;
+  });
+  return new Map(await Promise.all(groups));
+};
+
+/** What a topic has let go of before it was read is no lag any more. */
+export const lagOf = (
+  { topics }: Pick<HandlerStatus, "topics">,
+  ends: readonly TopicEnd[],
+  watermarks: readonly Watermark[],
+): number =>
+  ends
+    .filter((end) => topics.includes(end.topic))
+    .reduce((sum, { topic, partition, low, high }) => {
+      const at = watermarks.find((one) => one.topic === topic && one.partition === partition);
+      return sum + Math.max(0, high - Math.max(at?.next ?? low, low));
+    }, 0);

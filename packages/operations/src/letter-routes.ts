@@ -1,0 +1,150 @@
+/** `/v1/dead-letters`: events that were given up. */
+
+import { fields, query } from "@outrider/http";
+import { exportLetters, groupLetters, readLetter, searchLetters } from "@outrider/redrive";
+import type { Letter } from "@outrider/redrive";
+import { Hono } from "hono";
+import { stream } from "hono/streaming";
+import * as v from "valibot";
+import type { OperationsDeps } from "./api.ts";
+import { count, headerPairs, id, uuidForm, when } from "./forms.ts";
+import { idParam, limitOf, listQuery } from "./inputs.ts";
+import { letterDecisions } from "./letter-decisions.ts";
+import { letterFilter, letterFilterOf } from "./letter-filter.ts";
+import { operation } from "./operation.ts";
+import type { OperationsEnv } from "./operation.ts";
+import { idPage, pageOf, pageProblems } from "./page.ts";
+
+const summary = {
+  id,
+  state: v.picklist(["open", "redriven", "discarded"]),
+  handler: v.nullable(v.string()),
+  topic: v.string(),
+  key: v.string(),
+  eventId: uuidForm,
+  type: v.nullable(v.string()),
+  code: v.string(),
+  message: v.string(),
+  attempts: count,
+  skipped: v.boolean(),
+  buriedAt: when,
+};
+
+const letterSummary = v.strictObject(summary);
+
+const group = v.strictObject({ fingerprint: v.string(), count, newest: letterSummary });
+
+const historyEntry = v.strictObject({
+  at: when,
+  action: v.picklist(["buried", "redriven", "discarded", "restored", "noted"]),
+  by: v.nullable(v.string()),
+  message: v.string(),
+  replacedBy: v.nullable(uuidForm),
+  diff: v.nullable(v.string()),
+  redrive: v.nullable(id),
+});
+
+const exportedLetter = {
+  ...summary,
+  version: v.nullable(v.number()),
+  sequence: v.nullable(v.number()),
+  partition: v.nullable(count),
+  offset: v.nullable(count),
+  fingerprint: v.string(),
+  headers: headerPairs,
+  payloadBase64: v.string(),
+  occurredAt: when,
+  closedAt: v.nullable(when),
+  closedBy: v.nullable(v.string()),
+  reason: v.nullable(v.string()),
+  replacedBy: v.nullable(uuidForm),
+};
+
+const wholeLetter = v.strictObject({
+  ...exportedLetter,
+  waiting: count,
+  history: v.array(historyEntry),
+});
+
+const exported = <L extends Letter>({ payload, ...letter }: L) => ({
+  ...letter,
+  payloadBase64: Buffer.from(payload).toString("base64"),
+});
+
+export const letterRoutes = (deps: OperationsDeps) =>
+  new Hono<OperationsEnv>()
+    .route("/", exportRoute(deps))
+    .get(
+      "/",
+      operation({
+        id: "listDeadLetters",
+        scope: "events:read",
+        summary: "Dead letters, the newest first",
+        answer: [200, "A page of letters", pageOf(letterSummary)],
+        problems: pageProblems,
+      }),
+      listQuery(letterFilter),
+      async (c) => {
+        const { limit, cursor, ...wanted } = c.req.valid("query");
+        const page = await idPage({ limit, cursor }, ({ last, ...size }) =>
+          searchLetters(deps.sql, letterFilterOf(wanted), { ...size, before: last }),
+        );
+        return c.json(page);
+      },
+    )
+    .get(
+      "/groups",
+      operation({
+        id: "groupDeadLetters",
+        scope: "events:read",
+        summary: "What the letters died of, the largest group first",
+        answer: [200, "The groups", v.strictObject({ items: v.array(group) })],
+        problems: { 422: "A filter is invalid" },
+      }),
+      query(fields({ ...letterFilter, limit: groupsLimit })),
+      async (c) => {
+        const { limit, ...wanted } = c.req.valid("query");
+        const filter = letterFilterOf(wanted);
+        return c.json({ items: await groupLetters(deps.sql, filter, limitOf(limit)) });
+      },
+    )
+    .get(
+      "/:id",
+      operation({
+        id: "getDeadLetter",
+        scope: "events:read",
+        summary: "Everything about one letter",
+        answer: [200, "The letter", wholeLetter],
+        problems: { 404: "There is no such letter" },
+      }),
+      idParam("dead letter"),
+      async (c) => c.json(exported(await readLetter(deps.sql, Number(c.req.valid("param").id)))),
+    )
+    .route("/", letterDecisions(deps));
+
+const exportRoute = (deps: OperationsDeps) =>
+  new Hono<OperationsEnv>().get(
+    "/export",
+    operation({
+      id: "exportDeadLetters",
+      scope: "events:read",
+      summary: "Whole letters, one a line, the oldest first",
+      answer: [200, "Lines of JSON"],
+      problems: { 422: "A filter is invalid" },
+    }),
+    query(fields(letterFilter)),
+    (c) => {
+      const letters = exportLetters(deps.sql, letterFilterOf(c.req.valid("query")));
+      c.header("content-type", "application/x-ndjson");
+      return stream(c, async (lines) => {
+        for await (const letter of letters) {
+          if (lines.aborted) return;
+          await lines.writeln(JSON.stringify(exported(letter)));
+        }
+      });
+    },
+  );
+
+const groupsLimit = v.optional(
+  v.pipe(v.string(), v.regex(/^([1-9]\d{0,2}|1000)$/, "must be a whole number from 1 to 1000")),
+);

@@ -1,0 +1,97 @@
+/** What all routes of the operations API have in common: a name, a scope, an answer, an audit. */
+
+import { jsonResponse, problemResponses } from "@outrider/http";
+import type { ApiEnv } from "@outrider/http";
+import type { Sql, TransactionSql } from "@outrider/postgres";
+import type { Context, MiddlewareHandler } from "hono";
+import { describeRoute, uniqueSymbol } from "hono-openapi";
+import type * as v from "valibot";
+import { recordDeed } from "./audit.ts";
+import { assertScope } from "./caller.ts";
+import type { Caller, Scope } from "./caller.ts";
+
+export type OperationsEnv = {
+  Bindings: {
+    /** Of the client. */
+    address?: string;
+  };
+  Variables: ApiEnv["Variables"] & {
+    caller: Caller;
+    /** Of the route. */
+    operationId: string;
+  };
+};
+
+export type Operation = Readonly<{
+  id: string;
+  /** One of several is enough. */
+  scope: Scope | readonly Scope[];
+  summary: string;
+  /** Status, meaning and form of the answer; without a form there is no body. */
+  answer: readonly [status: number, description: string, schema?: v.GenericSchema];
+  /** It takes a body of JSON. */
+  body?: boolean;
+  /** What may go wrong besides what always may. */
+  problems?: Readonly<Record<number, string>>;
+}>;
+
+const always: Readonly<Record<number, string>> = {
+  401: "The key is missing, wrong, revoked or expired",
+  403: "The key does not have the scope",
+  429: "Too many wrong keys, see Retry-After",
+};
+
+const ofBodies: Readonly<Record<number, string>> = {
+  400: "The body is not JSON",
+  413: "The body is too large",
+  415: "The body is not application/json",
+  422: "Fields are invalid",
+};
+
+/** Describes a route, and refuses callers without its scope. */
+export const operation = (one: Operation): MiddlewareHandler<OperationsEnv> => {
+  const { id, scope, summary, answer, body, problems } = one;
+  const [status, description, schema] = answer;
+  const needed = [scope].flat();
+  const described = describeRoute({
+    operationId: id,
+    summary,
+    security: needed.map((name) => ({ key: [name] })),
+    responses: {
+      [status]: schema ? jsonResponse(description, schema) : { description },
+      ...problemResponses({ ...always, ...(body ? ofBodies : {}), ...problems }),
+    },
+  });
+  const allow: MiddlewareHandler<OperationsEnv> = async (c, next) => {
+    assertScope(c.get("caller"), needed);
+    c.set("operationId", id);
+    await next();
+  };
+  return Object.assign(allow, { [uniqueSymbol]: Reflect.get(described, uniqueSymbol) });
+};
+
+export type Change<T> = Readonly<{
+  sql: Sql;
+  /** What it is done to, or made: `dead-letters/7`. */
+  target: string | ((done: T) => string);
+  /** What was asked for; never a payload or a key. */
+  details?: Readonly<Record<string, unknown>>;
+}>;
+
+/** Changes something, and writes down who did it, in one transaction. */
+export const change = <T>(
+  c: Context<OperationsEnv>,
+  { sql, target, details = {} }: Change<T>,
+  act: (tx: TransactionSql) => Promise<T>,
+): Promise<T> =>
+  sql.begin(async (tx) => {
+    const done = await act(tx);
+    await recordDeed(tx, {
+      caller: c.get("caller"),
+      action: c.get("operationId"),
+      target: typeof target === "string" ? target : target(done),
+      details,
+      requestId: c.get("requestId"),
+    });
+    return done;
+  }) as Promise<T>;

@@ -1,0 +1,79 @@
+/** `/v1/outbox` and `/v1/shards`: what waits to be published, by whom, and what is in the way. */
+
+import { countMax, readOutboxStatus } from "@outrider/outbox";
+import { Hono } from "hono";
+import * as v from "valibot";
+import type { OperationsDeps } from "./api.ts";
+import { count, id, uuidForm, when } from "./forms.ts";
+import { operation } from "./operation.ts";
+import type { OperationsEnv } from "./operation.ts";
+
+const holder = v.strictObject({
+  kind: v.picklist(["session", "prepared transaction", "replication slot"]),
+  name: v.string(),
+  ageMs: v.nullable(v.number()),
+  doing: v.nullable(v.string()),
+});
+
+const shard = v.strictObject({
+  shard: count,
+  layout: count,
+  owner: v.nullable(v.string()),
+  epoch: count,
+  leaseLeftMs: v.nullable(v.number()),
+  pending: v.pipe(count, v.description(`Counted up to ${countMax}`)),
+  oldestAgeMs: v.nullable(v.number()),
+});
+
+const relay = v.strictObject({
+  name: v.string(),
+  startedAt: when,
+  isAlive: v.boolean(),
+  counts: v.record(v.string(), v.number()),
+});
+
+const outbox = v.strictObject({
+  at: when,
+  shards: v.array(shard),
+  relays: v.array(relay),
+  blocked: v.array(
+    v.strictObject({
+      letterId: id,
+      topic: v.string(),
+      key: v.string(),
+      eventId: uuidForm,
+      code: v.string(),
+      isReleasing: v.boolean(),
+      blockedAt: when,
+      waiting: count,
+    }),
+  ),
+  openLetters: v.array(v.strictObject({ code: v.string(), count })),
+  horizon: v.nullable(holder),
+  hangingWriters: v.array(holder),
+  table: v.strictObject({ bytes: count, deadRows: count }),
+  drawn: count,
+});
+
+export const outboxRoutes = ({ sql }: OperationsDeps) =>
+  new Hono<OperationsEnv>()
+    .get(
+      "/outbox",
+      operation({
+        id: "getOutbox",
+        scope: "events:read",
+        summary: "What waits to be published, who publishes it, and what is in the way",
+        answer: [200, "The outbox", outbox],
+      }),
+      async (c) => c.json(await readOutboxStatus(sql)),
+    )
+    .get(
+      "/shards",
+      operation({
+        id: "listShards",
+        scope: "events:read",
+        summary: "Shards, who owns them, and what waits in them",
+        answer: [200, "The shards", v.strictObject({ items: v.array(shard) })],
+      }),
+      async (c) => c.json({ items: (await readOutboxStatus(sql)).shards }),
+    );

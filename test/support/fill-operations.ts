@@ -1,0 +1,69 @@
+/** Parked keys, dead letters and inbox rows in numbers, for looking at them. */
+
+import type { Sql } from "@outrider/postgres";
+
+export type FillSizes = Readonly<{ parked: number; letters: number; inbox: number }>;
+
+/** Every tenth parked key is held by a letter; every fifth has three events behind its first. */
+export const fillOperations = async (
+  sql: Sql,
+  { parked, letters, inbox }: FillSizes,
+): Promise<void> => {
+  await sql`
+    insert into outrider.handlers
+      (name, "group", topics, ordering, effects, on_bury, attempts_max)
+    select 'shop.handler-' || n, 'shop', array['topic-' || n % 10], 'key', 'transactional', 'hold',
+      16
+    from generate_series(0, 19) n`;
+  await fillLetters(sql, letters);
+  await sql`
+    insert into outrider.parked_heads (handler, topic, key, due_at, timer_at, created_at)
+    select 'shop.handler-' || n % 20, 'topic-' || n % 10, convert_to('parked-' || n, 'UTF8'),
+      case when n % 10 = 0 then 'infinity'::timestamptz else now() + n % 600 * interval '1 s' end,
+      now() + n % 600 * interval '1 s', now() - (${parked}::int - n) * interval '1 s'
+    from generate_series(1, ${parked}::int) n`;
+  await sql`
+    insert into outrider.parked
+      (head, handler, event_id, partition, "offset", timestamp_ms, record_key, headers, value,
+        state, attempt, code, message)
+    select h.id, h.handler, gen_random_uuid(), h.id % 12, h.id * 10 + behind, 0, h.key,
+      '[["ce_type","order.placed"],["ce_source","bench"]]', convert_to('{}', 'UTF8'),
+      case when h.due_at = 'infinity' and behind = 0 then 'dead' else 'due' end,
+      case behind when 0 then 1 else 0 end,
+      case behind when 0 then 'CODE_' || h.id % 50 end, case behind when 0 then 'no order' end
+    from outrider.parked_heads h
+    cross join lateral generate_series(0, case when h.id % 5 = 0 then 3 else 0 end) behind`;
+  await sql`
+    insert into outrider.inbox (handler, event_id, state, topic, partition, "offset")
+    select handler, event_id, case state when 'dead' then 'dead' else 'parked' end,
+      'topic-1', partition, "offset" from outrider.parked`;
+  await sql`
+    insert into outrider.failed_attempts (handler, event_id, attempt, kind, code, message)
+    select handler, event_id, 1, 'retryable', code, message
+    from outrider.parked where code is not null`;
+  await sql`
+    insert into outrider.inbox (handler, event_id, state, topic, partition, "offset")
+    select 'shop.handler-' || n % 20, gen_random_uuid(), 'handled', 'topic-' || n % 10, n % 12, n
+    from generate_series(1, ${inbox}::int) n`;
+};
+
+const fillLetters = async (sql: Sql, letters: number): Promise<void> => {
+  await sql`
+    insert into outrider.dead_letters
+      (origin, handler, event_id, type, version, sequence, topic, key, partition, "offset", headers,
+        payload, code, message, fingerprint, skipped, occurred_at, buried_at, state)
+    select 'handler', 'shop.handler-' || n % 20, gen_random_uuid(), 'order.placed', 1, n,
+      'topic-' || n % 10, convert_to('key-' || n, 'UTF8'), n % 12, n,
+      '[["ce_type","order.placed"],["ce_source","bench"],["content-type","application/json"]]',
+      convert_to('{"orderId":"' || n || '","text":"' || repeat('x', 250) || '"}', 'UTF8'),
+      'CODE_' || n % 50, 'no order ' || n, 'fingerprint ' || n % 200, true,
+      now(), now() - (${letters}::int - n) * interval '1 s',
+      case when n % 7 = 0 then 'discarded' else 'open' end
+    from generate_series(1, ${letters}::int) n`;
+  await sql`
+    insert into outrider.dead_letter_history (letter, action, message)
+    select id, 'buried', message from outrider.dead_letters`;
+  await sql`
+    insert into outrider.inbox (handler, event_id, state, topic, partition, "offset")
+    select handler, event_id, 'dead', topic, partition, "offset" from outrider.dead_letters`;
+};
