@@ -7,9 +7,10 @@ import { join } from "node:path";
 import { applyTopics } from "@outrider/broker";
 import { choosePorts, removeStackFile, startStackWithNode, writeStackFile } from "@outrider/stack";
 import type { NodeBinary, Stack } from "@outrider/stack";
+import { makeDevKey } from "./dev-key.ts";
 import type { Context } from "./main.ts";
 import { applyMigrations } from "./migrate.ts";
-import { apps, kafkaClientImporter } from "./project.ts";
+import { apps, kafkaClientImporter, topicModules } from "./project.ts";
 import type { AppSpec } from "./project.ts";
 import { supervise } from "./supervisor.ts";
 import type { Supervised } from "./supervisor.ts";
@@ -36,10 +37,11 @@ export const dev = async (
     const migrated = applyMigrations({ ...context, url: stack.services.postgres.url });
     await orAborted(migrated, context.signal);
     await applyCatalogue(context, stack);
-    await startApps(context, { ...started, running });
-    writeState(stack, running);
+    const key = await makeDevKey(stack.services.postgres.url);
+    await startApps(context, { ...started, running, key });
+    writeState(stack, running, key);
     const seconds = ((performance.now() - startedMs) / 1000).toFixed(1);
-    context.report.say(welcome(running, { seconds, stateDir: stack.stateDir }));
+    context.report.say(welcome(running, { seconds, stateDir: stack.stateDir, key }));
     return await untilStopped(context, stack);
   } catch (error) {
     if (!context.signal.aborted) throw error;
@@ -71,9 +73,9 @@ const applyCatalogue = async (context: Context, stack: Stack): Promise<void> => 
 
 const startApps = async (
   context: Context,
-  job: Readonly<{ stack: Stack; node: NodeBinary; running: RunningApp[] }>,
+  job: Readonly<{ stack: Stack; node: NodeBinary; running: RunningApp[]; key: string }>,
 ): Promise<void> => {
-  const { stack, node, running } = job;
+  const { stack, node, running, key } = job;
   const wanted = Object.fromEntries(apps.map(({ name, port }) => [name, port]));
   const ports = await choosePorts(stack.stateDir, wanted);
   const failed = new AbortController();
@@ -88,7 +90,7 @@ const startApps = async (
           report: context.report,
           onStart: stack.track,
           onRestart: () => {
-            if (running.length === apps.length) writeState(stack, running);
+            if (running.length === apps.length) writeState(stack, running, key);
           },
         },
         {
@@ -99,6 +101,7 @@ const startApps = async (
           env: {
             ...appEnv(context, stack, ports[spec.name] ?? spec.port),
             RECEIPTS_URL: `http://127.0.0.1:${ports.outside}`,
+            CATALOGUE_MODULES: topicModules.join(","),
           },
           logFile: join(stack.stateDir, "logs", `${spec.name}.log`),
           readyUrl: `${url}/readyz`,
@@ -124,11 +127,14 @@ const appEnv = ({ host, settings }: Context, { services }: Stack, port: number) 
   PORT: String(port),
 });
 
-const writeState = (stack: Stack, running: readonly RunningApp[]): void =>
+const writeState = (stack: Stack, running: readonly RunningApp[], key: string): void =>
   writeStackFile(stack.stateDir, {
     services: stack.services,
     apps: Object.fromEntries(
-      running.map(({ spec, url, supervised }) => [spec.name, { url, pid: supervised.pid() }]),
+      running.map(({ spec, url, supervised }) => {
+        const state = { url, pid: supervised.pid(), ...(spec.isGuarded && { key }) };
+        return [spec.name, state];
+      }),
     ),
   });
 

@@ -8,6 +8,8 @@ export type AppSpec = Readonly<{
   entry: string;
   /** For the runtime itself. */
   flags?: readonly string[];
+  /** It asks for a key. */
+  isGuarded?: boolean;
   /** Where it listens; another free port when this one is taken. */
   port: number;
 }>;
@@ -22,6 +24,7 @@ export const apps: readonly AppSpec[] = [
     flags: ["--max-semi-space-size=32", "--max-old-space-size=256"],
     port: 9101,
   },
+  { name: "ops", runtime: "bun", entry: "apps/ops/src/http.ts", port: 3001, isGuarded: true },
   // Stands for services of others, which the shop calls.
   { name: "outside", runtime: "bun", entry: "apps/outside/src/main.ts", port: 9190 },
   {

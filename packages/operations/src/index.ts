@@ -11,7 +11,7 @@ export { createDecodes } from "./decodes.ts";
 export { startDriver } from "./drive.ts";
 export type { Driver } from "./drive.ts";
 export type { EventLife } from "./event-life.ts";
-export { createKey, revokeKey } from "./keys.ts";
+export { createKey, replaceKey } from "./keys.ts";
 export type { ApiKey } from "./keys.ts";
 export type { ParkedKey } from "./parked.ts";
 export type { ComparedQueue } from "./retry-queue.ts";

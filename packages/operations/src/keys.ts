@@ -7,6 +7,7 @@
 import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
 import { fault } from "@outrider/event";
 import type { Sql, TransactionSql } from "@outrider/postgres";
+import { recordDeed } from "./audit.ts";
 import type { Caller, Scope } from "./caller.ts";
 
 export type ApiKey = Readonly<{
@@ -46,6 +47,23 @@ export const createKey = async (
   if (!row) throw fault("conflict", `There is a key ${name} already; revoke it first`);
   return { id: Number(row.id), key: `ork_${row.id}_${secret}` };
 };
+
+/** Makes a key in place of the one with its name, where there is one. */
+export const replaceKey = (
+  sql: Sql,
+  wanted: NewKey,
+  requestId: string,
+): Promise<Readonly<{ id: number; key: string }>> =>
+  sql.begin(async (tx) => {
+    const { name, scopes, by } = wanted;
+    await tx`
+      update outrider.api_keys set revoked_at = clock_timestamp(), revoked_by = ${by}
+      where name = ${name} and revoked_at is null`;
+    const made = await createKey(tx, wanted);
+    const deed = { action: "replaceKey", target: `keys/${made.id}`, details: { name, scopes } };
+    await recordDeed(tx, { caller: { name: by, key: null, scopes }, ...deed, requestId });
+    return made;
+  });
 
 /** It is refused from the next request on. Throws `not_found`, or `conflict` when it is revoked. */
 export const revokeKey = async (tx: TransactionSql, id: number, by: string): Promise<void> => {

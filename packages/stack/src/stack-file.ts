@@ -7,8 +7,8 @@ import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { readJson, writeJson } from "./json-file.ts";
 
-/** `pid` only for what was started here. */
-export type Running = Readonly<{ url: string; pid?: number }>;
+/** `pid` only for what was started here, `key` for what asks for one. */
+export type Running = Readonly<{ url: string; pid?: number; key?: string }>;
 
 export type StackFile = Readonly<{
   services: Readonly<Record<string, Running>>;
