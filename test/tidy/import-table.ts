@@ -19,7 +19,10 @@ export const importTable: Readonly<Record<string, Allowed>> = {
   "packages/inbox": { own: ["event", "postgres"], npm: [], dev: ["fast-check", "valibot"] },
   "packages/kafka": { own: ["event"], npm: ["@confluentinc/kafka-javascript"] },
   "packages/broker": { own: ["event"], npm: ["@platformatic/kafka"] },
-  "packages/bullmq": { own: ["event"], npm: ["bullmq", "ioredis"] },
+  "packages/bullmq": {
+    own: ["event"],
+    npm: ["@bull-board/api", "@bull-board/hono", "@bull-board/ui", "bullmq", "hono", "ioredis"],
+  },
   "packages/runtime": {
     own: ["event"],
     npm: ["@hono/node-server", "pino", "prom-client", "valibot"],
@@ -128,8 +131,14 @@ export const importTable: Readonly<Record<string, Allowed>> = {
   },
 };
 
-/** What a package offers beside its index. Migrations read files, which edge apps cannot. */
-export const entryPoints: readonly string[] = ["@outrider/postgres/migrate"];
+/**
+ * What a package offers beside its index. Migrations read files, which edge apps cannot; the board
+ * of queues brings a web page, which workers need not load.
+ */
+export const entryPoints: readonly string[] = [
+  "@outrider/bullmq/board",
+  "@outrider/postgres/migrate",
+];
 
 /** Tools of the root, and who else may import one of them. */
 export const rootTools: Readonly<Record<string, readonly string[]>> = {
@@ -141,6 +150,7 @@ export const rootTools: Readonly<Record<string, readonly string[]>> = {
 
 /** Dependencies that no import shows, each with its reason. */
 export const notImported: Readonly<Record<string, string>> = {
+  "@bull-board/ui": "files that packages/bullmq serves",
   "@hono/standard-validator": "peer of hono-openapi",
   "@standard-community/standard-json": "peer of hono-openapi",
   "@standard-community/standard-openapi": "peer of hono-openapi",
