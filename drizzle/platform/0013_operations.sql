@@ -37,6 +37,7 @@ CREATE TABLE "outrider"."failed_attempts" (
 CREATE TABLE "outrider"."handlers" (
 	"name" text PRIMARY KEY NOT NULL,
 	"group" text NOT NULL,
+	"queue" text NOT NULL,
 	"topics" text[] NOT NULL,
 	"ordering" text NOT NULL,
 	"effects" text NOT NULL,
@@ -77,6 +78,7 @@ CREATE INDEX "audit_target" ON "outrider"."audit" USING btree ("target","id");--
 CREATE INDEX "failed_attempts_event" ON "outrider"."failed_attempts" USING btree ("event_id","id");--> statement-breakpoint
 CREATE INDEX "failed_attempts_at" ON "outrider"."failed_attempts" USING brin ("at");--> statement-breakpoint
 CREATE INDEX "outbox_held_event" ON "outrider"."outbox_held" USING btree ("event_id");--> statement-breakpoint
+CREATE INDEX "parked_handler" ON "outrider"."parked" USING btree ("handler");--> statement-breakpoint
 CREATE INDEX "parked_code" ON "outrider"."parked" USING btree ("code","head") WHERE "code" is not null;--> statement-breakpoint
 CREATE INDEX "dead_letters_code" ON "outrider"."dead_letters" USING btree ("state","code","id");--> statement-breakpoint
 CREATE INDEX "dead_letters_replaced_by" ON "outrider"."dead_letters" USING btree ("replaced_by") WHERE "replaced_by" is not null;--> statement-breakpoint

@@ -41,7 +41,7 @@ export const addLooks = (program: Command, run: Finish): void => {
     run((context) => workersList(context, showingOf(flags))),
   );
   looking(program, "retry-queue", "timers in Redis, each beside its parked key")
-    .option("--queue <name>", "of one group")
+    .option("--queue <name>", "of one app")
     .option("--limit <number>", "at most so many of each queue", integer(1, 1000), 50)
     .action(({ queue, limit, ...flags }: Flags & { queue?: string; limit: number }) => {
       const options = { limit, ...(queue !== undefined && { queue }), ...showingOf(flags) };

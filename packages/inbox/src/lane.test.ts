@@ -75,6 +75,7 @@ const createWork = (parkedKeys = new Set<string>()) => {
       joined.push(run.deliveries.map((one) => one.record.offset));
       return 0;
     },
+    noteTry: async () => {},
     putAway: async (_handler, delivery, error) => {
       putAway.push([delivery.record.offset, error]);
       handled.add(delivery.eventId);

@@ -9,6 +9,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { backoffMs } from "@outrider/event";
 import type { Backoff, Log } from "@outrider/event";
 import type { Breakers } from "./breaker.ts";
+import type { Classified } from "./classify.ts";
 import type { Delivery } from "./delivery.ts";
 import type { Handler } from "./handler.ts";
 import { createRows } from "./rows.ts";
@@ -30,6 +31,8 @@ export type LaneSource = Readonly<{
 export type LaneWork = Readonly<{
   batch(run: Run): Promise<BatchResult>;
   unit(run: Run): Promise<number>;
+  /** Writes down that an event has failed and is tried again in place; never throws. */
+  noteTry(handler: Handler, delivery: Delivery, failure: Classified): Promise<void>;
   /** Parks an event that has failed, or gives it up. */
   putAway(handler: Handler, delivery: Delivery, error: unknown): Promise<void>;
   /** Parks events before anybody runs them; returns how many had no outcome yet. */

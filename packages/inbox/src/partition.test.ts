@@ -62,6 +62,7 @@ const breakers: LaneBreakers = {
 const work: PartitionDeps["work"] = {
   batch: async (run) => ({ handled: await handle(run) }),
   unit: handle,
+  noteTry: async () => {},
   putAway: async () => {},
   parkUnrun: async (_handler, deliveries) => deliveries.length,
 };

@@ -81,6 +81,7 @@ export const startPresence = (
 const saidOf = (handler: Handler, group: string) => ({
   name: handler.name,
   group: handler.group ?? group,
+  queue: group,
   topics: handler.topics,
   ordering: handler.ordering,
   effects: handler.effects,
@@ -107,19 +108,19 @@ const beat = (
 ) => sql`
   with known as (
     insert into outrider.handlers
-      (name, "group", topics, ordering, effects, on_bury, attempts_max)
+      (name, "group", queue, topics, ordering, effects, on_bury, attempts_max)
     select said.* from jsonb_to_recordset(${JSON.stringify(handlers)}::text::jsonb) as said (
-      name text, "group" text, topics text[], ordering text, effects text, on_bury text,
+      name text, "group" text, queue text, topics text[], ordering text, effects text, on_bury text,
       attempts_max int)
     where not exists (
       select from outrider.handlers h
       where h.name = said.name and h.seen_at > clock_timestamp() - ${seenMaxMs} * interval '1 ms'
-        and (h."group", h.topics, h.ordering, h.effects, h.on_bury, h.attempts_max)
-          = (said."group", said.topics, said.ordering, said.effects, said.on_bury,
+        and (h."group", h.queue, h.topics, h.ordering, h.effects, h.on_bury, h.attempts_max)
+          = (said."group", said.queue, said.topics, said.ordering, said.effects, said.on_bury,
             said.attempts_max))
     order by name
     on conflict (name) do update
-    set "group" = excluded."group", topics = excluded.topics, ordering = excluded.ordering,
+    set "group" = excluded."group", queue = excluded.queue, topics = excluded.topics, ordering = excluded.ordering,
       effects = excluded.effects, on_bury = excluded.on_bury,
       attempts_max = excluded.attempts_max, seen_at = excluded.seen_at
   ), dead as (

@@ -54,7 +54,10 @@ export const createSingles = (
       if (attempt === 1 || breakers.isOpen(handler.name)) {
         await breakers.failed(handler.name, queueKeyName(handler, delivery), classified);
       }
-      if (classified.kind === "transient" && attempt < transientTries) throw error;
+      if (classified.kind === "transient" && attempt < transientTries) {
+        await work.noteTry(handler, delivery, classified);
+        throw error;
+      }
       await work.putAway(handler, delivery, error);
       return true;
     }

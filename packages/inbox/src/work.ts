@@ -7,6 +7,7 @@ import { createExternalAttempts } from "./external.ts";
 import type { Handler } from "./handler.ts";
 import type { LaneWork } from "./lane.ts";
 import type { WriteRecord } from "./parking/dead-letter-record.ts";
+import { recordFailure } from "./parking/failed-attempts.ts";
 import { buryNew, park, parkUnrun } from "./parking/outcome.ts";
 import { firstById, queueKeyOf, runBatch, runUnit } from "./run-batch.ts";
 import type { RunDeps, Transact } from "./run-batch.ts";
@@ -44,6 +45,12 @@ export const createWork = (deps: WorkDeps): LaneWork => {
     if (await sql.begin((tx) => park(tx, name, parked))) deps.onParked?.(name, failure.code);
   };
   return {
+    noteTry: async ({ name: handler }, { eventId }, failure) => {
+      // For people to read, nothing hangs on it: where it cannot be written, it is left out.
+      await recordFailure(sql, { handler, eventId, attempt: 1, failure, end: "failed" }).catch(
+        () => {},
+      );
+    },
     batch: (run) => runBatch(ofRun, run),
     unit: (run) => runUnit(ofRun, run),
     putAway,

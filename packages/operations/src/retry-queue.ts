@@ -69,10 +69,10 @@ const disagreementOf = ({ dueAt }: RetryJob, parked: TimedKey | null): Disagreem
   return apartMs > toleranceMs ? "another due time" : null;
 };
 
-/** A queue is named after its group. */
+/** Each app's workers have a queue of timers for all of their handlers. */
 export const readQueueNames = async (sql: Sql): Promise<string[]> => {
   const rows = await sql<{ name: string }[]>`
-    select distinct "group" as name from outrider.handlers order by name`;
+    select distinct queue as name from outrider.handlers order by name`;
   return rows.map((row) => row.name);
 };
 
@@ -93,7 +93,7 @@ export const readRetries = async (
     (
       select id::float8, handler, topic, key, due_at, true
       from outrider.parked_heads
-      where handler in (select name from outrider.handlers where "group" = ${queue})
+      where handler in (select name from outrider.handlers where queue = ${queue})
         and due_at > clock_timestamp() + interval '1 s' and due_at < 'infinity'
         and timer_at = due_at
       order by due_at limit ${jobsMax}

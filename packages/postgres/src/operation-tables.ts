@@ -8,6 +8,8 @@ import { bytea, outrider, timestamp } from "./tables.ts";
 export const handlers = outrider.table("handlers", {
   name: pg.text("name").primaryKey(),
   group: pg.text("group").notNull(),
+  /** Of the timers of its parked keys. */
+  queue: pg.text("queue").notNull(),
   topics: pg.text("topics").array().notNull(),
   ordering: pg.text("ordering", { enum: ["key", "none"] }).notNull(),
   effects: pg.text("effects", { enum: ["transactional", "external"] }).notNull(),

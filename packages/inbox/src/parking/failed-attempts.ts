@@ -1,6 +1,6 @@
 /** Runs of one event by itself that have failed, each with its reason, for people to read. */
 
-import type { TransactionSql } from "@outrider/postgres";
+import type { Sql, TransactionSql } from "@outrider/postgres";
 import type { Classified } from "../classify.ts";
 
 /** How the run has ended; `unrun`: there was none, and something else is to blame. */
@@ -18,9 +18,9 @@ export type FailedRun = Readonly<{
 /** Longer messages are cut: an event may fail many times, and its letter has the last one whole. */
 const messageCharsMax = 4000;
 
-/** In the transaction that stores what becomes of the event: neither is there without the other. */
+/** In the transaction that stores what becomes of the event, where anything does. */
 export const recordFailure = async (
-  tx: TransactionSql,
+  tx: Sql | TransactionSql,
   { handler, eventId, attempt, failure, end }: FailedRun,
 ): Promise<void> => {
   if (end === "unrun") return;

@@ -1,1 +1,0 @@
-CREATE INDEX "parked_handler" ON "outrider"."parked" USING btree ("handler");
