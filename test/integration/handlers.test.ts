@@ -7,6 +7,7 @@ import { readHandlers, readWatermarks, readWorkers, startInbox } from "@outrider
 import type { Handler, Inbox, InboxSettings } from "@outrider/inbox";
 import { createDelivery } from "../../packages/inbox/src/delivery.ts";
 import { createWork } from "../../packages/inbox/src/work.ts";
+import { createGate, lockWaits } from "../support/actors.ts";
 import { inProcess } from "../support/in-process.ts";
 import { sceneBehind } from "../support/intercept.ts";
 import {
@@ -21,6 +22,7 @@ import {
   topic,
   useParkingScene,
 } from "../support/parking-scene.ts";
+import { silentLog } from "../support/silent-log.ts";
 import { until } from "../support/until.ts";
 
 useParkingScene();
@@ -198,22 +200,55 @@ describe("a worker", () => {
     await until(isSaidAnew, { what: "a handler that was seen", pollMs: 5 });
   });
 
-  test("of several, whose handlers are the same, disturbs no other", async () => {
-    const handlers = ["c", "a", "b"].map((one) => ({ ...calm(), name: `test.${one}` }));
-    const forgetting = setInterval(
-      () => void sql`delete from outrider.handlers`.catch(() => {}),
-      7,
-    );
-    const inboxes = [handlers, handlers.toReversed(), handlers].map((some, at) =>
-      start(some, { name: `host ${at}`, beatMs: 2 }),
-    );
-    const areThere = async () => (await readHandlers(sql)).every((one) => one.workers === 3);
-    await until(async () => (await readWorkers(sql)).length === 3, { what: "all three" });
-    await Bun.sleep(200);
-    clearInterval(forgetting);
-    await until(areThere, { what: "all handlers of all" });
-    await Promise.all(inboxes.map((one) => one.stop()));
-    expect(await readWorkers(sql)).toEqual([]);
+  const createTold = () => {
+    const told: string[] = [];
+    const log = { ...silentLog, debug: (_: object, text: string) => void told.push(text) };
+    return { told, scene: { ...deps(), log } };
+  };
+  /** Somebody is about to enter the handler, until the gate is open. */
+  const holdName = async (held: string) => {
+    const gate = createGate("the handler that is held");
+    const holding = sql.begin(async (tx) => {
+      await tx`
+        insert into outrider.handlers
+          (name, "group", topics, ordering, effects, on_bury, attempts_max)
+        values (${held}, 'test', '{}', 'key', 'transactional', 'hold', 1)`;
+      await gate.pass();
+    });
+    await gate.reached();
+    return async () => {
+      gate.open();
+      await holding;
+    };
+  };
+
+  test("of several, whose handlers are the same in another order, waits for no other", async () => {
+    const handlers = ["a", "b", "c"].map((one) => ({ ...calm(), name: `test.${one}` }));
+    const { told, scene } = createTold();
+    const release = await holdName("test.b");
+    // Both have said what comes before the middle one, and wait for it.
+    start(handlers, { name: "host 1", scene });
+    await lockWaits(1);
+    start(handlers.toReversed(), { name: "host 2", scene });
+    await lockWaits(2);
+    await release();
+    const areThere = async () => {
+      const all = await readHandlers(sql);
+      return all.length === 3 && all.every((one) => one.workers === 2 && one.attemptsMax === 5);
+    };
+    await until(areThere, { what: "all handlers of both", pollMs: 5 });
+    expect(told).toEqual([]);
+  });
+
+  test("that has to wait does not for long, and tries again; events do not wait", async () => {
+    const { told, scene } = createTold();
+    const release = await holdName(name);
+    start([calm()], { records: recordsOf("a1 b1"), scene });
+    await until(async () => (await states()).handled === 2, { what: "both", pollMs: 5 });
+    await until(() => told.length > 0, { what: "a beat that is given up" });
+    expect(told[0]).toBe("the worker could not say that it is alive");
+    await release();
+    await until(async () => (await known())?.handled === 2, { what: "what it has counted" });
   });
 });
 

@@ -12,8 +12,8 @@ export const fillOperations = async (
   await sql`
     insert into outrider.handlers
       (name, "group", queue, topics, ordering, effects, on_bury, attempts_max)
-    select 'shop.handler-' || n, 'shop', 'shop', array['topic-' || n % 10], 'key', 'transactional', 'hold',
-      16
+    select 'shop.handler-' || n, 'shop', 'shop', array['topic-' || n % 10], 'key',
+      'transactional', 'hold', 16
     from generate_series(0, 19) n`;
   await fillLetters(sql, letters);
   await sql`

@@ -21,12 +21,14 @@ const createWorld = () => {
   const world = { isAway: false, tries: 0, left: 0 };
   const client = async (strings: TemplateStringsArray, ...values: unknown[]) => {
     const isLeaving = !strings.join("").includes("insert");
+    if (strings.join("").includes("set_config")) return [];
     if (!isLeaving) world.tries += 1;
     if (world.isAway) throw new Error("away");
     if (isLeaving) world.left += 1;
     else beats.push(JSON.parse(String(values.at(-1))));
     return [];
   };
+  const sql = Object.assign(client, { begin: (act: (tx: unknown) => unknown) => act(client) });
   const note = (level: string) => () => void logged.push(level);
   const log: Log = {
     child: () => log,
@@ -37,7 +39,7 @@ const createWorld = () => {
   };
   const { events, counts } = createCounts(["test.a"], {});
   const worker = { name: "host 1", group: "test", handlers, counts };
-  const start = () => startPresence(worker, { sql: client as unknown as Sql, log }, { beatMs: 20 });
+  const start = () => startPresence(worker, { sql: sql as unknown as Sql, log }, { beatMs: 20 });
   return { world, beats, logged, events, start };
 };
 

@@ -5,7 +5,7 @@
 
 import { randomUUID } from "node:crypto";
 import type { Log } from "@outrider/event";
-import type { Sql } from "@outrider/postgres";
+import type { Sql, TransactionSql } from "@outrider/postgres";
 import type { HandlerCounts } from "./counts.ts";
 import type { Handler } from "./handler.ts";
 import { repeat } from "./repeat.ts";
@@ -19,6 +19,8 @@ export type PresenceLimits = Readonly<{
 const beatsMax = 3;
 /** How long one that has ended without a word is remembered. */
 const deadKeepMs = 3_600_000;
+/** Longer no beat may take: others need its connection. */
+const beatMaxMs = 2000;
 /** How old it may get, by whoever it was written, that a handler is run somewhere. */
 const seenMaxMs = 60_000;
 
@@ -58,7 +60,11 @@ export const startPresence = (
     const stats = statsAt(atMs);
     const worker = { instance, name, ageMs: atMs - startedMs, ttlMs: beatMs * beatsMax, stats };
     try {
-      await beat(sql, worker, said);
+      // In a transaction: statements of others could be sent behind a lone one, and wait for it.
+      await sql.begin(async (tx) => {
+        await tx`select set_config('statement_timeout', ${String(beatMaxMs)}, true)`;
+        await beat(tx, worker, said);
+      });
       const handled = Object.entries(stats).map(([one, { handled: sum }]) => [one, sum] as const);
       last = { atMs, handled: new Map(handled) };
     } catch (error) {
@@ -102,10 +108,10 @@ type Worker = Readonly<{
  * lately; and the end of those that have been dead for long. In the same order in all workers.
  */
 const beat = (
-  sql: Sql,
+  tx: TransactionSql,
   { instance, name, ageMs, ttlMs, stats }: Worker,
   handlers: readonly ReturnType<typeof saidOf>[],
-) => sql`
+) => tx`
   with known as (
     insert into outrider.handlers
       (name, "group", queue, topics, ordering, effects, on_bury, attempts_max)
@@ -120,8 +126,8 @@ const beat = (
             said.attempts_max))
     order by name
     on conflict (name) do update
-    set "group" = excluded."group", queue = excluded.queue, topics = excluded.topics, ordering = excluded.ordering,
-      effects = excluded.effects, on_bury = excluded.on_bury,
+    set "group" = excluded."group", queue = excluded.queue, topics = excluded.topics,
+      ordering = excluded.ordering, effects = excluded.effects, on_bury = excluded.on_bury,
       attempts_max = excluded.attempts_max, seen_at = excluded.seen_at
   ), dead as (
     delete from outrider.workers where instance in (
