@@ -3,9 +3,10 @@
 import { resolve } from "node:path";
 import { createTopicReader } from "@outrider/broker";
 import { openRetryQueues } from "@outrider/bullmq";
+import { createQueueBoard } from "@outrider/bullmq/board";
 import type { Catalogue } from "@outrider/event";
 import { createDecodes, createKeyCheck, createOperationsApi } from "@outrider/operations";
-import { startDriver } from "@outrider/operations";
+import { createQueuePages, startDriver } from "@outrider/operations";
 import { writeRecord } from "@outrider/outbox";
 import { connect } from "@outrider/postgres";
 import { createLogger, createRegistry, createRequestMetric } from "@outrider/runtime";
@@ -53,16 +54,26 @@ await runProcess({ name, log }, async (onStop) => {
   onStop("Kafka", async () => reader?.close());
   const retryQueues = redisUrl === undefined ? undefined : openRetryQueues(redisUrl);
   onStop("Redis", async () => retryQueues?.close());
+  const queuePages =
+    redisUrl === undefined
+      ? undefined
+      : createQueuePages({
+          sql,
+          openBoard: (queues, basePath) => createQueueBoard({ redisUrl, queues, basePath }),
+        });
+  onStop("queue pages", async () => queuePages?.close());
   const driver = startDriver({ sql, log, random: Math.random, writeRecord });
   onStop("operations", () => driver.stop());
+  const stopping = new AbortController();
   const registry = createRegistry({ service: name, deployment: settings.deployment });
   const decodes = createDecodes(await loadCatalogues(settings.catalogueModules));
   const app = createOperationsApi({
-    ...{ sql, log, registry, writeRecord, retryQueues, kafka: reader },
+    ...{ sql, log, registry, writeRecord, retryQueues, kafka: reader, queuePages },
     newId: () => Bun.randomUUIDv7(),
     authenticate: createKeyCheck({ sql, log, monotonicMs: () => performance.now() }),
     loadDecodes: async () => decodes,
     wake: driver.wake,
+    stopping: stopping.signal,
     observe: createRequestMetric(registry),
     checks: { postgres: async () => void (await sql`select 1`) },
     readAsset: (file) =>
@@ -77,6 +88,7 @@ await runProcess({ name, log }, async (onStop) => {
     },
   });
   onStop("server", async () => {
+    stopping.abort();
     const force = setTimeout(() => server.stop(true), drainMs);
     await server.stop();
     clearTimeout(force);

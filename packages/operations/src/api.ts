@@ -20,8 +20,11 @@ import { handlerRoutes } from "./handler-routes.ts";
 import { auditRoutes, keyRoutes } from "./key-routes.ts";
 import { letterRoutes } from "./letter-routes.ts";
 import type { OperationsEnv } from "./operation.ts";
+import { createLive } from "./live.ts";
+import type { Ask, LiveLimits } from "./live.ts";
 import { outboxRoutes } from "./outbox-routes.ts";
 import { parkedRoutes } from "./parked-routes.ts";
+import type { QueuePages } from "./queue-pages.ts";
 import { redriveRoutes } from "./redrive-routes.ts";
 import { replayRoutes } from "./replay-routes.ts";
 import { retryQueueRoutes } from "./retry-queue-routes.ts";
@@ -80,20 +83,40 @@ const components = {
 } as const;
 
 export type ServedDeps = OperationsDeps &
+  Readonly<{
+    queuePages?: Pick<QueuePages, "app"> | undefined;
+    /** Aborted when live lists have to end. */
+    stopping?: AbortSignal | undefined;
+  }> &
   HealthDeps &
   Pick<ApiDeps, "observe"> &
   Pick<DocsDeps, "readAsset">;
 
 /** Health needs no key, and nothing else is without one. */
-export const createOperationsApi = (deps: ServedDeps, limits: ApiLimits = {}): Api => {
+export const createOperationsApi = (
+  deps: ServedDeps,
+  limits: ApiLimits & Partial<LiveLimits> = {},
+): Api => {
   const app = createApi(deps, { bodyBytesMax, ...limits });
   const guard = requireKey(deps.authenticate);
   app.route("/", new Hono<OperationsEnv>().use("/metrics", guard));
   app.route("/", createHealth(deps));
-  app.route("/", new Hono<OperationsEnv>().use(guard));
+  const { stopping, queuePages } = deps;
+  const live = createLive({ ask: createAsk(deps), stopping }, limits);
+  app.route("/", new Hono<OperationsEnv>().use(guard).use("/v1/*", live));
   app.route("/", v1(deps));
+  if (queuePages) app.route("/queues", queuePages.app);
   serveDocs(app, { info, components, readAsset: deps.readAsset });
   return app;
+};
+
+/** The same answers without what is said of each request in the log, for lists that stay open. */
+const createAsk = (deps: OperationsDeps): Ask => {
+  const app = new Hono<OperationsEnv>().use(requireKey(deps.authenticate)).route("/", v1(deps));
+  app.onError((error) => {
+    throw error;
+  });
+  return async (request, env) => app.fetch(request, env);
 };
 
 /** An operator who looks at this machine's own database waits as long as it takes. */

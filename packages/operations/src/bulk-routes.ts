@@ -9,7 +9,7 @@ import type { BulkName, NewBulk } from "./bulk.ts";
 import { assertScope } from "./caller.ts";
 import { count, doneForm, id, when } from "./forms.ts";
 import { idParam, listQuery } from "./inputs.ts";
-import { change, operation } from "./operation.ts";
+import { change, look, operation } from "./operation.ts";
 import type { OperationsEnv } from "./operation.ts";
 import { idPage, pageOf, pageProblems } from "./page.ts";
 
@@ -51,7 +51,7 @@ export const bulkRoutes = ({ sql }: OperationsDeps) =>
   new Hono<OperationsEnv>()
     .get(
       "/",
-      operation({
+      look({
         id: "listOperations",
         scope: "events:read",
         summary: "Decisions about many parked keys or dead letters, the newest first",
@@ -69,7 +69,7 @@ export const bulkRoutes = ({ sql }: OperationsDeps) =>
     )
     .get(
       "/:id",
-      operation({
+      look({
         id: "getOperation",
         scope: "events:read",
         summary: "How far an operation is",

@@ -8,7 +8,7 @@ import { readLife } from "./event-life.ts";
 import { chapterKinds } from "./event-story.ts";
 import { count, headerPairs, id, uuidForm, when } from "./forms.ts";
 import { name, text, uuidParam } from "./inputs.ts";
-import { operation } from "./operation.ts";
+import { look } from "./operation.ts";
 import type { OperationsEnv } from "./operation.ts";
 
 const place = { topic: v.string(), partition: count, offset: count };
@@ -119,7 +119,7 @@ const life = v.strictObject({
 export const eventRoutes = ({ sql, kafka }: OperationsDeps) =>
   new Hono<OperationsEnv>().get(
     "/:id",
-    operation({
+    look({
       id: "getEvent",
       scope: "events:read",
       summary: "One event's whole life: outbox, Kafka, every handler's attempts, and what became",

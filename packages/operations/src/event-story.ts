@@ -26,7 +26,9 @@ export const tellStory = (life: Told): Chapter[] => {
     ...life.failed.map(tellFailed),
     ...life.external.flatMap(tellExternal),
     ...life.letters.flatMap(tellLetter),
-    ...life.inbox.filter(({ state }) => state === "handled").map(tellHandled),
+    ...life.inbox
+      .filter(({ state }) => state === "handled")
+      .map((one) => tellHandled(one, life.external)),
   ];
   const sorted = past.toSorted((a, b) => (a.at?.getTime() ?? 0) - (b.at?.getTime() ?? 0));
   return [...tellBeginning(life), ...sorted, ...tellNow(life)];
@@ -101,10 +103,18 @@ const tellLetter = ({ id, handler, history }: LetterFact): Chapter[] =>
     return { at, what: action, handler, text };
   });
 
-const tellHandled = ({ handler, recordedAt }: Told["inbox"][number]): Chapter => ({
-  ...{ at: recordedAt, what: "handled", handler },
-  text: "handled, its effects committed",
-});
+/** A row of the inbox is written before the run that it stands for. */
+const tellHandled = (
+  { handler, recordedAt }: Told["inbox"][number],
+  external: Told["external"],
+): Chapter => {
+  const ends = external.flatMap((one) => (one.handler === handler ? [one.endedAt] : []));
+  const lastMs = Math.max(recordedAt.getTime(), ...ends.map((end) => end?.getTime() ?? 0));
+  return {
+    ...{ at: new Date(lastMs), what: "handled", handler },
+    text: "handled, its effects committed",
+  };
+};
 
 /** What it is waiting for. */
 const tellNow = ({ parked, letters, expected }: Told): Chapter[] => [

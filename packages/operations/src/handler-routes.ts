@@ -8,7 +8,7 @@ import type { OperationsDeps } from "./api.ts";
 import { count, uuidForm, when } from "./forms.ts";
 import { nameParam } from "./inputs.ts";
 import { readHandlerLags } from "./lag.ts";
-import { operation } from "./operation.ts";
+import { look } from "./operation.ts";
 import type { OperationsEnv } from "./operation.ts";
 
 const breaker = v.strictObject({
@@ -55,7 +55,7 @@ export const handlerRoutes = (deps: OperationsDeps) =>
   new Hono<OperationsEnv>()
     .get(
       "/handlers",
-      operation({
+      look({
         id: "listHandlers",
         scope: "events:read",
         summary: "Handlers: lag, rate, breaker, what is parked and what was given up",
@@ -65,7 +65,7 @@ export const handlerRoutes = (deps: OperationsDeps) =>
     )
     .get(
       "/handlers/:name",
-      operation({
+      look({
         id: "getHandler",
         scope: "events:read",
         summary: "One handler",
@@ -82,7 +82,7 @@ export const handlerRoutes = (deps: OperationsDeps) =>
     )
     .get(
       "/workers",
-      operation({
+      look({
         id: "listWorkers",
         scope: "events:read",
         summary: "Processes that run handlers",

@@ -13,6 +13,7 @@ export type { Driver } from "./drive.ts";
 export type { EventLife } from "./event-life.ts";
 export { createKey, replaceKey } from "./keys.ts";
 export type { ApiKey } from "./keys.ts";
+export { createQueuePages } from "./queue-pages.ts";
 export type { ParkedKey } from "./parked.ts";
 export type { ComparedQueue } from "./retry-queue.ts";
 export type { HandlerLag } from "./lag.ts";

@@ -9,7 +9,7 @@ import { scopes } from "./caller.ts";
 import { doneForm, id, when } from "./forms.ts";
 import { dateOf, idParam, listQuery, moment, name } from "./inputs.ts";
 import { createKey, listKeys, revokeKey } from "./keys.ts";
-import { change, operation } from "./operation.ts";
+import { change, look, operation } from "./operation.ts";
 import type { OperationsEnv } from "./operation.ts";
 import { idPage, pageOf, pageProblems } from "./page.ts";
 
@@ -37,7 +37,7 @@ export const keyRoutes = ({ sql }: OperationsDeps) =>
   new Hono<OperationsEnv>()
     .get(
       "/",
-      operation({
+      look({
         id: "listKeys",
         scope: "admin",
         summary: "Keys of this API, the newest first; not the keys themselves",
@@ -105,7 +105,7 @@ const auditEntry = v.strictObject({
 export const auditRoutes = ({ sql }: OperationsDeps) =>
   new Hono<OperationsEnv>().get(
     "/",
-    operation({
+    look({
       id: "listAudit",
       scope: "admin",
       summary: "What was changed, and by whom, the newest first",

@@ -11,7 +11,7 @@ import { count, headerPairs, id, uuidForm, when } from "./forms.ts";
 import { idParam, limitOf, listQuery } from "./inputs.ts";
 import { letterDecisions } from "./letter-decisions.ts";
 import { letterFilter, letterFilterOf } from "./letter-filter.ts";
-import { operation } from "./operation.ts";
+import { look } from "./operation.ts";
 import type { OperationsEnv } from "./operation.ts";
 import { idPage, pageOf, pageProblems } from "./page.ts";
 
@@ -76,7 +76,7 @@ export const letterRoutes = (deps: OperationsDeps) =>
     .route("/", exportRoute(deps))
     .get(
       "/",
-      operation({
+      look({
         id: "listDeadLetters",
         scope: "events:read",
         summary: "Dead letters, the newest first",
@@ -94,7 +94,7 @@ export const letterRoutes = (deps: OperationsDeps) =>
     )
     .get(
       "/groups",
-      operation({
+      look({
         id: "groupDeadLetters",
         scope: "events:read",
         summary: "What the letters died of, the largest group first",
@@ -110,7 +110,7 @@ export const letterRoutes = (deps: OperationsDeps) =>
     )
     .get(
       "/:id",
-      operation({
+      look({
         id: "getDeadLetter",
         scope: "events:read",
         summary: "Everything about one letter",
@@ -125,7 +125,7 @@ export const letterRoutes = (deps: OperationsDeps) =>
 const exportRoute = (deps: OperationsDeps) =>
   new Hono<OperationsEnv>().get(
     "/export",
-    operation({
+    look({
       id: "exportDeadLetters",
       scope: "events:read",
       summary: "Whole letters, one a line, the oldest first",

@@ -48,9 +48,17 @@ const ofBodies: Readonly<Record<number, string>> = {
   422: "Fields are invalid",
 };
 
+/** A route that changes nothing: its answer is also there as a live one, see live.ts. */
+export const look = (one: Omit<Operation, "body">): MiddlewareHandler<OperationsEnv> =>
+  operation({ ...one, isLive: true });
+
+const liveContent = { "text/event-stream": { schema: { type: "string" } } } as const;
+
 /** Describes a route, and refuses callers without its scope. */
-export const operation = (one: Operation): MiddlewareHandler<OperationsEnv> => {
-  const { id, scope, summary, answer, body, problems } = one;
+export const operation = (
+  one: Operation & Readonly<{ isLive?: boolean }>,
+): MiddlewareHandler<OperationsEnv> => {
+  const { id, scope, summary, answer, body, problems, isLive } = one;
   const [status, description, schema] = answer;
   const needed = [scope].flat();
   const described = describeRoute({
@@ -58,7 +66,7 @@ export const operation = (one: Operation): MiddlewareHandler<OperationsEnv> => {
     summary,
     security: needed.map((name) => ({ key: [name] })),
     responses: {
-      [status]: schema ? jsonResponse(description, schema) : { description },
+      [status]: schema ? answerOf(description, schema, isLive) : { description },
       ...problemResponses({ ...always, ...(body ? ofBodies : {}), ...problems }),
     },
   });
@@ -68,6 +76,11 @@ export const operation = (one: Operation): MiddlewareHandler<OperationsEnv> => {
     await next();
   };
   return Object.assign(allow, { [uniqueSymbol]: Reflect.get(described, uniqueSymbol) });
+};
+
+const answerOf = (description: string, schema: v.GenericSchema, isLive = false) => {
+  const json = jsonResponse(description, schema);
+  return isLive ? { ...json, content: { ...json.content, ...liveContent } } : json;
 };
 
 export type Change<T> = Readonly<{

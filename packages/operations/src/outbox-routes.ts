@@ -5,7 +5,7 @@ import { Hono } from "hono";
 import * as v from "valibot";
 import type { OperationsDeps } from "./api.ts";
 import { count, id, uuidForm, when } from "./forms.ts";
-import { operation } from "./operation.ts";
+import { look } from "./operation.ts";
 import type { OperationsEnv } from "./operation.ts";
 
 const holder = v.strictObject({
@@ -59,7 +59,7 @@ export const outboxRoutes = ({ sql }: OperationsDeps) =>
   new Hono<OperationsEnv>()
     .get(
       "/outbox",
-      operation({
+      look({
         id: "getOutbox",
         scope: "events:read",
         summary: "What waits to be published, who publishes it, and what is in the way",
@@ -69,7 +69,7 @@ export const outboxRoutes = ({ sql }: OperationsDeps) =>
     )
     .get(
       "/shards",
-      operation({
+      look({
         id: "listShards",
         scope: "events:read",
         summary: "Shards, who owns them, and what waits in them",

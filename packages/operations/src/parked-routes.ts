@@ -5,7 +5,7 @@ import * as v from "valibot";
 import type { OperationsDeps } from "./api.ts";
 import { count, id, uuidForm, when } from "./forms.ts";
 import { idParam, limitOf, listQuery } from "./inputs.ts";
-import { operation } from "./operation.ts";
+import { look } from "./operation.ts";
 import type { OperationsEnv } from "./operation.ts";
 import { decode, idPage, pageOf, pageProblems, toPage } from "./page.ts";
 import { parkedDecisions, parkedFilter } from "./parked-decisions.ts";
@@ -42,7 +42,7 @@ export const parkedRoutes = (deps: OperationsDeps) =>
   new Hono<OperationsEnv>()
     .get(
       "/",
-      operation({
+      look({
         id: "listParked",
         scope: "events:read",
         summary: "Parked keys, those that have been parked the longest first",
@@ -60,7 +60,7 @@ export const parkedRoutes = (deps: OperationsDeps) =>
     )
     .get(
       "/:id",
-      operation({
+      look({
         id: "getParked",
         scope: "events:read",
         summary: "A parked key",
@@ -72,7 +72,7 @@ export const parkedRoutes = (deps: OperationsDeps) =>
     )
     .get(
       "/:id/events",
-      operation({
+      look({
         id: "listParkedEvents",
         scope: "events:read",
         summary: "What waits in a parked key, in the order in which it will run",

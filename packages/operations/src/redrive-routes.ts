@@ -12,7 +12,7 @@ import type { OperationsDeps } from "./api.ts";
 import { acceptedForm, count, doneForm, id, when } from "./forms.ts";
 import { idParam, listQuery, reason } from "./inputs.ts";
 import { letterFilter, letterFilterOf, selection, selectionOf } from "./letter-filter.ts";
-import { change, operation } from "./operation.ts";
+import { change, look, operation } from "./operation.ts";
 import type { OperationsEnv } from "./operation.ts";
 import { idPage, pageOf, pageProblems } from "./page.ts";
 
@@ -68,7 +68,7 @@ export const redriveRoutes = (deps: OperationsDeps) =>
   new Hono<OperationsEnv>()
     .get(
       "/",
-      operation({
+      look({
         id: "listRedrives",
         scope: "events:read",
         summary: "Redrives, the newest first",
@@ -86,7 +86,7 @@ export const redriveRoutes = (deps: OperationsDeps) =>
     )
     .get(
       "/preview",
-      operation({
+      look({
         id: "previewRedrive",
         scope: "events:read",
         summary: "What a redrive of the open letters that match would do",
@@ -102,7 +102,7 @@ export const redriveRoutes = (deps: OperationsDeps) =>
     )
     .get(
       "/:id",
-      operation({
+      look({
         id: "getRedrive",
         scope: "events:read",
         summary: "How far a redrive is",

@@ -9,7 +9,7 @@ import * as v from "valibot";
 import type { OperationsDeps } from "./api.ts";
 import { count, doneForm, id, when } from "./forms.ts";
 import { idParam, listQuery } from "./inputs.ts";
-import { change, operation } from "./operation.ts";
+import { change, look, operation } from "./operation.ts";
 import type { OperationsEnv } from "./operation.ts";
 import { idPage, pageOf, pageProblems } from "./page.ts";
 
@@ -40,7 +40,7 @@ export const replayRoutes = ({ sql }: OperationsDeps) =>
   new Hono<OperationsEnv>()
     .get(
       "/",
-      operation({
+      look({
         id: "listReplays",
         scope: "events:read",
         summary: "Replays, the newest first",
@@ -58,7 +58,7 @@ export const replayRoutes = ({ sql }: OperationsDeps) =>
     )
     .get(
       "/:id",
-      operation({
+      look({
         id: "getReplay",
         scope: "events:read",
         summary: "How far a replay is",

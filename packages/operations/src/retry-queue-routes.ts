@@ -7,7 +7,7 @@ import * as v from "valibot";
 import type { OperationsDeps } from "./api.ts";
 import { count, id, when } from "./forms.ts";
 import { limitOf, paging } from "./inputs.ts";
-import { operation } from "./operation.ts";
+import { look } from "./operation.ts";
 import type { OperationsEnv } from "./operation.ts";
 import { disagreements, readQueueNames, readRetries } from "./retry-queue.ts";
 
@@ -43,7 +43,7 @@ const queue = v.strictObject({
 export const retryQueueRoutes = ({ sql, retryQueues }: OperationsDeps) =>
   new Hono<OperationsEnv>().get(
     "/",
-    operation({
+    look({
       id: "getRetryQueue",
       scope: "events:read",
       summary: "Timers in Redis, each beside its parked key, and where the two disagree",

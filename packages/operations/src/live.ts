@@ -1,0 +1,102 @@
+/**
+ * Lists that stay open: a GET that accepts `text/event-stream` is answered with server-sent events,
+ * one with the whole answer at first and one for each change. It is asked anew all the time, as any
+ * caller would: a key that is revoked ends it, and so does a filter that makes no sense.
+ */
+
+import { setTimeout as delay } from "node:timers/promises";
+import { fault } from "@outrider/event";
+import { asFault } from "@outrider/http";
+import type { Context, MiddlewareHandler } from "hono";
+import { streamSSE } from "hono/streaming";
+import type { SSEStreamingApi } from "hono/streaming";
+import type { OperationsEnv } from "./operation.ts";
+
+export type LiveLimits = Readonly<{
+  /** Between two looks. */
+  livePollMs: number;
+  /** Without a change a line is sent so often, so that nobody takes the stream for dead. */
+  liveIdleMs: number;
+  /** Most streams of this process. */
+  liveMax: number;
+}>;
+
+const defaults: LiveLimits = { livePollMs: 1000, liveIdleMs: 10_000, liveMax: 100 };
+
+/** Answers a request as the API does, and throws what would become a problem. */
+export type Ask = (request: Request, env: OperationsEnv["Bindings"]) => Promise<Response>;
+
+type LiveDeps = Readonly<{ ask: Ask; stopping?: AbortSignal | undefined }>;
+
+export const createLive = (
+  { ask, stopping }: LiveDeps,
+  settings: Partial<LiveLimits> = {},
+): MiddlewareHandler<OperationsEnv> => {
+  const limits = { ...defaults, ...settings };
+  let streams = 0;
+  return async (c, next) => {
+    if (c.req.method !== "GET" || !isLive(c.req.header("accept"))) return next();
+    const look = () => ask(withoutAccept(c.req.raw), c.env ?? {});
+    const first = await look();
+    if (!first.headers.get("content-type")?.startsWith("application/json")) return first;
+    if (streams >= limits.liveMax) {
+      throw fault("too_many_requests", `There are ${streams} live lists already`);
+    }
+    streams += 1;
+    const text = await first.text();
+    return streamSSE(c, async (stream) => {
+      try {
+        await tell(stream, { first: text, look, stopping, limits, c });
+      } finally {
+        streams -= 1;
+      }
+    });
+  };
+};
+
+const isLive = (accept = ""): boolean => /^\s*text\/event-stream\b/.test(accept);
+
+const withoutAccept = (request: Request): Request => {
+  const headers = new Headers(request.headers);
+  headers.delete("accept");
+  return new Request(request.url, { headers });
+};
+
+type Telling = Readonly<{
+  first: string;
+  look(): Promise<Response>;
+  stopping: AbortSignal | undefined;
+  limits: LiveLimits;
+  c: Context<OperationsEnv>;
+}>;
+
+const tell = async (stream: SSEStreamingApi, telling: Telling): Promise<void> => {
+  const { first, look, stopping, limits, c } = telling;
+  const event = c.req.path.replace(/^\/v1\//, "");
+  let last = first;
+  let toldMs = performance.now();
+  let number = 1;
+  await stream.writeSSE({ event, id: String(number), data: first });
+  while (!stream.aborted && !stopping?.aborted) {
+    await delay(limits.livePollMs, undefined, stopping && { signal: stopping }).catch(() => {});
+    if (stream.aborted || stopping?.aborted) return;
+    try {
+      const text = await (await look()).text();
+      if (text !== last) {
+        last = text;
+        number += 1;
+        toldMs = performance.now();
+        await stream.writeSSE({ event, id: String(number), data: text });
+      }
+    } catch (error) {
+      const { code, message } = asFault(error);
+      await stream.writeSSE({ event: "problem", data: JSON.stringify({ code, detail: message }) });
+      // What has passed when it is asked again is no reason to end.
+      if (code !== "unavailable" && code !== "timeout") return;
+    }
+    if (performance.now() - toldMs >= limits.liveIdleMs) {
+      toldMs = performance.now();
+      await stream.write(": still here\n\n");
+    }
+  }
+};
