@@ -2,8 +2,14 @@
 
 import type { Sql } from "@outrider/postgres";
 import type { Effects, OnBury } from "../handler.ts";
-import { countMax, readParked } from "./parked.ts";
+import { readParked } from "./parked.ts";
 import type { ParkedStatus } from "./parked.ts";
+
+/**
+ * Parked events and letters are counted up to here for each handler, since people look at this
+ * again and again; keys up to 100,000, and their events are at least as many.
+ */
+const countMax = 10_000;
 
 /** As its workers have said last; null, or no topics, where none has said anything. */
 type Said = Readonly<{
@@ -40,13 +46,15 @@ export type HandlerStatus = Said &
   Readonly<{
     /** Null: it is not held back. */
     breaker: BreakerStatus | null;
-    /** At most 100,000, as the counts behind it. */
+    /** At most 100,000. */
     parkedKeys: number;
     /** Of those keys: held by an event that was given up. */
     heldKeys: number;
+    /** Of all keys. It goes on to count beyond 10,000 only where there are as many keys. */
     parkedEvents: number;
     /** Since the first of the others was parked; 0 without any. */
     oldestParkedAgeMs: number;
+    /** At most 10,000. */
     openLetters: number;
   }>;
 
@@ -54,7 +62,10 @@ export type HandlerStatus = Said &
 export const readHandlers = async (sql: Sql): Promise<HandlerStatus[]> => {
   const known = await readKnown(sql);
   const names = known.map((one) => one.name);
-  const [parked, letters] = await Promise.all([readParked(sql, names), readLetters(sql, names)]);
+  const [parked, letters] = await Promise.all([
+    readParked(sql, names, countMax),
+    readLetters(sql, names),
+  ]);
   const parkedBy = new Map(parked.map((one) => [one.handler, one]));
   return known.map(({ opened, openedAt, openUntil, code, message, ...handler }) => ({
     ...handler,

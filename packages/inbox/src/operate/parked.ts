@@ -3,7 +3,7 @@
 import type { Sql } from "@outrider/postgres";
 
 /** Counting stops here, for each handler. */
-export const countMax = 100_000;
+const countMax = 100_000;
 
 export type ParkedStatus = Readonly<{
   handler: string;
@@ -24,9 +24,10 @@ export type ParkedStatus = Readonly<{
 export const readParked = async (
   sql: Sql,
   handlers: readonly string[],
+  eventsMax: number = countMax,
 ): Promise<ParkedStatus[]> => [
   ...(await sql<ParkedStatus[]>`
-    select asked.handler, head.keys, head.held, queue.events,
+    select asked.handler, head.keys, head.held, greatest(head.keys, queue.events) as events,
       coalesce(greatest(0, extract(epoch from clock_timestamp() - head.oldest_at) * 1000), 0)
         ::float8 as "oldestAgeMs"
     from unnest(${handlers}::text[]) as asked (handler)
@@ -44,7 +45,7 @@ export const readParked = async (
       from (
         select 1 from outrider.parked p
         where p.handler between asked.handler and asked.handler
-        limit ${countMax}
+        limit ${eventsMax}
       ) as counted
     ) as queue`),
 ];
