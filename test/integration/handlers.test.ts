@@ -211,8 +211,8 @@ describe("a worker", () => {
     const holding = sql.begin(async (tx) => {
       await tx`
         insert into outrider.handlers
-          (name, "group", topics, ordering, effects, on_bury, attempts_max)
-        values (${held}, 'test', '{}', 'key', 'transactional', 'hold', 1)`;
+          (name, "group", queue, topics, ordering, effects, on_bury, attempts_max)
+        values (${held}, 'test', 'test', '{}', 'key', 'transactional', 'hold', 1)`;
       await gate.pass();
     });
     await gate.reached();
