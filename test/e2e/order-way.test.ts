@@ -2,57 +2,34 @@
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { spawn } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { applyTopics } from "@outrider/broker";
 import type { KafkaRecord } from "@outrider/event";
-import { connect, connectDatabase } from "@outrider/postgres";
+import { connectDatabase } from "@outrider/postgres";
 import type { Sql } from "@outrider/postgres";
-import { topics } from "../../apps/shop/src/topics.ts";
 import { checkEffects } from "../checker/check-effects.ts";
 import { checkLog, countDuplicates } from "../checker/check-log.ts";
-import { createTestDatabase } from "../support/database.ts";
-import type { TestDatabase } from "../support/database.ts";
-import { testEnvironment, testKafka, testRedisUrl } from "../support/environment.ts";
+import { testEnvironment, testKafka } from "../support/environment.ts";
 import { runOutrider } from "../support/outrider.ts";
 import { until } from "../support/until.ts";
 import { expectedStats, expectedSummaries, readStats, readSummaries } from "./expected-rows.ts";
-import { logRecordOf, readCommits, readEnds, readLog, recordCommits } from "./observer.ts";
-import { startApp } from "./processes.ts";
+import { logRecordOf, readCommits, readLog, recordCommits } from "./observer.ts";
 import type { App } from "./processes.ts";
+import { failReceipts, placeOrder, startStage, topic } from "./stage.ts";
+import type { Stage } from "./stage.ts";
 import { driveOrders, driveRollbacks, seededRandom } from "./workload.ts";
 import type { Outcome } from "./workload.ts";
 
 const orderCount = 2000;
 const rollbackCount = 200;
 const drainTimeoutMs = 60_000;
-const topic = "order-events";
 
 const kafka = testKafka();
-const logFolder = mkdtempSync(join(tmpdir(), "outrider-e2e-"));
-let database: TestDatabase;
+let stage: Stage;
 let sql: Sql;
-let starts: Map<number, number>;
 let shop: App;
 let relay: App;
 let worker: App;
 let outside: App;
-
-const startApps = async (url: string): Promise<void> => {
-  const services = { DATABASE_URL: url, KAFKA_BOOTSTRAP_SERVERS: kafka.bootstrapServers };
-  let env: Record<string, string> = { ...services, REDIS_URL: testRedisUrl() };
-  const start = (name: string, runtime: "bun" | "node", entry: string) =>
-    // A short lease, since a relay that was killed cannot give its shards back.
-    startApp({ name, runtime, entry, logFolder, env: { ...env, RELAY_LEASE_TTL_MS: "2000" } });
-  outside = await start("outside", "bun", "apps/outside/src/main.ts");
-  env = { ...env, RECEIPTS_URL: outside.url };
-  [shop, relay, worker] = await Promise.all([
-    start("shop", "bun", "apps/shop/src/http.ts"),
-    start("relay", "node", "apps/relay/src/main.ts"),
-    start("shop-worker", "node", "apps/shop/src/worker.ts"),
-  ]);
-};
 
 /** Everything committed is published; two handlers want all of it, one only what is placed. */
 const isDrained = async (): Promise<boolean> => {
@@ -69,34 +46,16 @@ type Receipts = Readonly<{ requests: number; receipts: readonly { body: { orderI
 const readReceipts = async (): Promise<Receipts> =>
   (await (await fetch(`${outside.url}/v1/receipts`)).json()) as Receipts;
 
-/** What the next requests for a receipt are answered. */
-const failReceipts = (status: number, count: number) =>
-  fetch(`${outside.url}/v1/failures`, { method: "PUT", body: JSON.stringify({ status, count }) });
-
 /** Before all that this run writes. */
 const startedAt = new Date();
 
 beforeAll(async () => {
-  database = await createTestDatabase();
-  sql = connect({ url: database.url, name: "e2e", poolMax: 2 });
-  await recordCommits(sql);
-  await applyTopics(kafka, { topics, profile: "dev" });
-  starts = await readEnds(kafka, topic);
-  // What an earlier run has left in the topic is not this database's.
-  for (const [partition, offset] of starts) {
-    await sql`
-      insert into outrider.watermarks ("group", topic, partition, next_offset)
-      values ('shop', ${topic}, ${partition}, ${offset}),
-        ('shop-receipts', ${topic}, ${partition}, ${offset})`;
-  }
-  await startApps(database.url);
+  stage = await startStage(recordCommits);
+  ({ sql, shop, relay, worker, outside } = stage);
 }, 60_000);
 
 afterAll(async () => {
-  await Promise.all([shop, relay, worker, outside].map((app) => app?.stop()));
-  await sql?.end();
-  await database?.drop();
-  rmSync(logFolder, { recursive: true, force: true });
+  await stage?.stop();
 }, 30_000);
 
 test("a cancelled order shows as cancelled within a second", async () => {
@@ -120,17 +79,9 @@ test("a cancelled order shows as cancelled within a second", async () => {
 
 test("a receipt comes late when its service fails, and the summary does not wait", async () => {
   await until(isDrained, { what: "the receipts before it" });
-  await failReceipts(500, 3);
+  await failReceipts(stage, { status: 500, count: 3 });
   const { requests } = await readReceipts();
-  const placed = await fetch(`${shop.url}/v1/orders`, {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify({
-      ...{ customerId: "eve", currency: "EUR" },
-      lines: [{ sku: "tea", quantity: 1, unitPriceMinor: 450 }],
-    }),
-  });
-  const { id } = (await placed.json()) as { id: string };
+  const id = await placeOrder(stage, "eve");
   const hasSummary = async () => (await fetch(`${shop.url}/v1/order-summaries/${id}`)).ok;
   await until(hasSummary, { what: "the summary", timeoutMs: 1000, pollMs: 5 });
   const isSent = async () => (await readReceipts()).receipts.some((one) => one.body.orderId === id);
@@ -157,7 +108,7 @@ describe("2,000 orders while relay and worker are killed", () => {
     };
     const random = seededRandom(20_261_120);
     const load = { url: shop.url, count: orderCount, concurrency: 16, random, onProgress };
-    const db = connectDatabase({ url: database.url, name: "e2e-rollbacks", poolMax: 2 });
+    const db = connectDatabase({ url: stage.databaseUrl, name: "e2e-rollbacks", poolMax: 2 });
     [outcome, takenBack] = await Promise.all([
       driveOrders(load),
       driveRollbacks(db, rollbackCount),
@@ -167,7 +118,7 @@ describe("2,000 orders while relay and worker are killed", () => {
     // Once more while there is a backlog on both sides.
     await Promise.all([relay.killAndRestart(), worker.killAndRestart()]);
     await until(isDrained, { what: "the end of the backlog", timeoutMs: drainTimeoutMs });
-    log = await readLog(kafka, topic, starts);
+    log = await readLog(kafka, topic, stage.starts);
   }, 180_000);
 
   test("every 2xx has its order and its events, and nothing else has", async () => {
@@ -213,7 +164,7 @@ describe("2,000 orders while relay and worker are killed", () => {
     const args = ["replay", "start", "--handler", "shop.order-summary", "--again"];
     const more = ["--since", startedAt.toISOString(), "--reason", "the table was lost"];
     const killed = spawn("bun", ["apps/cli/src/bootstrap.ts", ...args, ...more], {
-      env: { ...testEnvironment(), DATABASE_URL: database.url },
+      env: { ...testEnvironment(), DATABASE_URL: stage.databaseUrl },
       cwd: join(import.meta.dirname, "../.."),
       stdio: "ignore",
     });
@@ -226,7 +177,7 @@ describe("2,000 orders while relay and worker are killed", () => {
     await until(isGone, { what: "the end of its child" });
     const [left] = await sql`select id::text as id, state from outrider.replays`;
     expect(left?.state).toBe("running");
-    const services = { databaseUrl: database.url, kafka };
+    const services = { databaseUrl: stage.databaseUrl, kafka };
     const { code, stdout } = await runOutrider(services, ["replay", "resume", left?.id, "--json"]);
     expect(JSON.parse(stdout)).toMatchObject({ state: "done", dead: 0, parked: 0 });
     expect(code).toBe(0);

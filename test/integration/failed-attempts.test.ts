@@ -111,6 +111,14 @@ describe("an event that fails", () => {
     expect([await attempts(), claim?.rows.length]).toEqual([[], 1]);
   });
 
+  test("has an outcome whatever its error says, also what is no text for Postgres", async () => {
+    const handler = handlerOf(() => new Error("zero \0 in it"), { retry: { attemptsMax: 1 } });
+    await resolved(feed(handler, recordsOf("a1")));
+    expect(await attempts()).toEqual(["0 1 retryable Error"]);
+    const [letter] = await sql`select message from outrider.dead_letters`;
+    expect(letter?.message).toBe("zero \uFFFD in it");
+  });
+
   test("leaves a message that is cut, however long it was", async () => {
     const handler = handlerOf(() => new Error("x".repeat(10_000)));
     await resolved(feed(handler, recordsOf("a1")));

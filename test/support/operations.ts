@@ -41,20 +41,27 @@ type Served = Parameters<typeof createOperationsApi>;
 
 type More = Partial<Pick<OperationsDeps, "kafka" | "retryQueues" | "authenticate">> &
   Partial<Pick<Served[0], "stopping" | "queuePages">> &
-  Readonly<{ failuresMax?: number; poolMax?: number; limits?: Served[1] }>;
+  Readonly<{
+    failuresMax?: number;
+    poolMax?: number;
+    limits?: Served[1];
+    /** Carries out what is begun; it does unless it is said otherwise. */
+    isDriving?: boolean;
+  }>;
 
 export const createTestOperations = async (
   url: string,
   more: More = {},
 ): Promise<TestOperations> => {
-  const { failuresMax, poolMax = 10, limits, ...given } = more;
+  const { failuresMax, poolMax = 10, limits, isDriving = true, ...given } = more;
   const sql = connect({ url, name: "test-operations", poolMax });
   const { log, lines } = createKeptLog();
-  const driver = startDriver({ sql, log: silentLog, random: () => 0, writeRecord });
+  const deps = { sql, log: silentLog, random: () => 0, writeRecord };
+  const driver = isDriving ? startDriver(deps) : undefined;
   const monotonicMs = () => performance.now();
   const app = createOperationsApi(
     {
-      ...{ sql, log, writeRecord, wake: driver.wake },
+      ...{ sql, log, writeRecord, wake: () => driver?.wake() },
       newId: () => Bun.randomUUIDv7(),
       authenticate: createKeyCheck({ sql, log, monotonicMs }, { failuresMax: failuresMax ?? 1e6 }),
       loadDecodes: async () => createDecodes([]),
@@ -106,7 +113,7 @@ export const createTestOperations = async (
       return (await response.json()) as T;
     },
     close: async () => {
-      await driver.stop();
+      await driver?.stop();
       await sql.end({ timeout: 1 });
     },
   };

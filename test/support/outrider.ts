@@ -8,15 +8,17 @@ import { createTestContext } from "./cli.ts";
 
 export type Answer = Readonly<{ stdout: string; stderr: string; code: number }>;
 
-export type Given = Readonly<{
-  databaseUrl: string;
-  kafka?: Readonly<{ bootstrapServers: string }>;
-}>;
+/** A database, or an operations API elsewhere. */
+export type Given =
+  | Readonly<{ databaseUrl: string; kafka?: Readonly<{ bootstrapServers: string }> }>
+  | Readonly<{ url: string; key: string }>;
 
 export const runOutrider = async (given: Given, args: readonly string[]): Promise<Answer> => {
-  const context = createTestContext({
-    settings: { ...given, outrider: { stack: "embedded" } },
-  });
+  const settings =
+    "url" in given
+      ? { outrider: { stack: "embedded" as const, ...given } }
+      : { ...given, outrider: { stack: "embedded" as const } };
+  const context = createTestContext({ settings });
   const errors: string[] = [];
   let code = 0;
   const run = (async (verb: Parameters<Finish>[0]) => {

@@ -6,16 +6,14 @@ import { isFault } from "@outrider/event";
 import type { Profile } from "@outrider/event";
 import { settingsOrExit } from "@outrider/runtime";
 import { describeHost } from "@outrider/stack";
-import { Argument, Command, Option } from "commander";
+import { Command, Option } from "commander";
 import { check } from "./check.ts";
-import { integer } from "./arguments.ts";
 import type { Finish } from "./arguments.ts";
 import { addDead } from "./dead-command.ts";
 import { dev } from "./dev.ts";
 import { migrate } from "./migrate.ts";
 import { addRedrive } from "./redrive-command.ts";
-import { relayGuard, relayRelayout } from "./relay-layout.ts";
-import { relayStatus } from "./relay-status.ts";
+import { addRelay } from "./relay-command.ts";
 import { addKeys, addLooks } from "./look-command.ts";
 import { addOperation, addParked } from "./parked-command.ts";
 import { addReplay } from "./replay-command.ts";
@@ -66,42 +64,17 @@ export const main = async (root: string): Promise<void> => {
     .addOption(profile)
     .action((options: { profile: Profile }) => finish(topics(context(root), "apply", options)));
 
-  addRelay(program, root);
-  const run: Finish = (verb) => finish(Promise.try(() => verb(context(root, program.opts()))));
+  const run: Finish = (verb) => finish(verb(context(root, program.opts())));
   addOperators(program, run);
   await program.parseAsync();
 };
 
 /** Everything that operators look at and decide. */
 export const addOperators = (program: Command, run: Finish): void => {
-  const adding = [addLooks, addParked, addDead, addRedrive, addReplay, addOperation, addKeys];
-  for (const add of adding) add(program, run);
+  const watching = [addLooks, addRelay, addParked, addDead];
+  const deciding = [addRedrive, addReplay, addOperation, addKeys];
+  for (const add of [...watching, ...deciding]) add(program, run);
 };
-
-const addRelay = (program: Command, root: string): void => {
-  const relay = program.command("relay").description("the daemon that publishes the outbox");
-  relay
-    .command("status")
-    .description("shards, owners, backlog, blocked keys; exit code 3 when a human is needed")
-    .option("--json", "for machines; with --watch a line for each look")
-    .option("--watch", "look again and again until stopped")
-    .option("--interval <seconds>", "between two looks", integer(1, 3600), 2)
-    .action(({ json = false, watch = false, interval }: Flags & { interval: number }) =>
-      finish(relayStatus(context(root, program.opts()), { json, watch, intervalS: interval })),
-    );
-  relay
-    .command("relayout")
-    .description("another number of shards, while relays and writers run")
-    .requiredOption("--shards <number>", "a power of two up to 256", integer(1, 256))
-    .action(({ shards }: { shards: number }) => finish(relayRelayout(context(root), shards)));
-  relay
-    .command("guard")
-    .description("one writer of a key at a time, for writers that do not lock their rows")
-    .addArgument(new Argument("<wish>").choices(["on", "off", "status"]))
-    .action((wish: "on" | "off" | "status") => finish(relayGuard(context(root), wish)));
-};
-
-type Flags = { json?: boolean; watch?: boolean };
 
 /** What a verb may use of the world. */
 export type Context = ReturnType<typeof context>;

@@ -46,7 +46,7 @@ export type Who = Readonly<{ by?: string | undefined }>;
 export const byOf = ({ by }: Who): string => by ?? userInfo().username;
 
 /** Throws what the API answers as a problem, and `unavailable` where it does not answer. */
-export const withOperations = (
+export const withOperations = async (
   context: Context,
   act: (operations: Operations) => Promise<number>,
   who: Who = {},

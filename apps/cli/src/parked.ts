@@ -151,6 +151,7 @@ const decideOne = async ({ client }: Operations, { verb, id, decision }: One): P
   if (verb === "run") await bodyOf(key["run-now"].$post({ param }));
   if (verb === "postpone") await bodyOf(key.postpone.$post({ param, json: { until, reason } }));
   if (verb === "bury") {
-    await bodyOf(key.bury.$post({ param, json: { reason, ...(behind && { behind }) } }));
+    const { eventId } = (await bodyOf(key.$get({ param }))).first;
+    await bodyOf(key.bury.$post({ param, json: { reason, eventId, ...(behind && { behind }) } }));
   }
 };

@@ -44,17 +44,20 @@ const codes: readonly (readonly [RegExp, FailureKind])[] = [
 const causesMax = 5;
 
 export const classify = (error: unknown): Classified => {
-  const message = error instanceof Error ? error.message : String(error);
+  const message = asText(error instanceof Error ? error.message : String(error));
   for (let cause = error, depth = 0; cause && depth < causesMax; depth += 1) {
     const { code, status } = cause as { code?: unknown; status?: unknown };
     const kind = isFault(cause)
       ? (faults[cause.code] ?? "retryable")
       : (kindOfCode(code) ?? kindOfStatus(status));
-    if (kind) return { kind, code: String(code ?? status), message };
+    if (kind) return { kind, code: asText(String(code ?? status)), message };
     ({ cause } = cause as { cause?: unknown });
   }
-  return { kind: "retryable", code: nameOf(error), message };
+  return { kind: "retryable", code: asText(nameOf(error)), message };
 };
+
+/** Postgres refuses a zero, and then no outcome of the event could be stored, ever. */
+const asText = (text: string): string => text.replaceAll("\0", "\uFFFD");
 
 const kindOfCode = (code: unknown): FailureKind | undefined =>
   typeof code === "string" ? codes.find(([pattern]) => pattern.test(code))?.[1] : undefined;

@@ -11,6 +11,8 @@ export type Burial = Readonly<{
   reason: string;
   /** What becomes of the events behind it. */
   behind: "hold" | "skip";
+  /** The event that was seen at the front: another one is not buried. */
+  eventId?: string | undefined;
   writeRecord: WriteRecord;
 }>;
 

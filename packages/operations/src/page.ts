@@ -65,4 +65,4 @@ export const idPage = async <T extends Readonly<{ id: number }>>(
 };
 
 const idCursor = (cursor: string | undefined): number | undefined =>
-  decode(cursor, v.tuple([v.pipe(v.number(), v.safeInteger(), v.minValue(1))]))?.[0];
+  decode(cursor, v.strictTuple([v.pipe(v.number(), v.safeInteger(), v.minValue(1))]))?.[0];

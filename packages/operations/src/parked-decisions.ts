@@ -8,7 +8,7 @@ import type { OperationsDeps } from "./api.ts";
 import { startBulk } from "./bulk-routes.ts";
 import { buryFor } from "./bury.ts";
 import { acceptedForm, doneForm } from "./forms.ts";
-import { idList, idParam, moment, name, reason, text } from "./inputs.ts";
+import { idList, idParam, moment, name, reason, text, uuid } from "./inputs.ts";
 import { change, operation } from "./operation.ts";
 import type { OperationsEnv } from "./operation.ts";
 import { parkedStates } from "./parked.ts";
@@ -83,7 +83,7 @@ const decisions = (deps: OperationsDeps) =>
         problems: taken,
       }),
       idParam("parked key"),
-      jsonBody(fields({ reason, behind })),
+      jsonBody(fields({ reason, behind, eventId: v.optional(uuid) })),
       async (c) => {
         const head = Number(c.req.valid("param").id);
         const details = c.req.valid("json");

@@ -96,4 +96,7 @@ export const parkedRoutes = (deps: OperationsDeps) =>
     )
     .route("/", parkedDecisions(deps));
 
-const place = v.tuple([v.pipe(v.number(), v.safeInteger()), v.pipe(v.number(), v.safeInteger())]);
+const place = v.strictTuple([
+  v.pipe(v.number(), v.safeInteger()),
+  v.pipe(v.number(), v.safeInteger()),
+]);

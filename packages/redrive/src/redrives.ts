@@ -125,20 +125,23 @@ export const listRedrives = async (
   return rows.map((row) => ({ ...row, id: Number(row.id) }));
 };
 
-/** Throws `not_found`. */
+type Counted = Outcomes & Readonly<{ waiting: number; refused: number; redriven: number }>;
+
+/** Throws `not_found`. One statement, so that the numbers are of one moment. */
 export const readRedrive = async (sql: Sql | TransactionSql, id: number): Promise<Redrive> => {
-  const [row] = await sql<(Row & { waiting: number; refused: number; redriven: number })[]>`
-    select ${columns(sql)}, counted.* from outrider.redrives r, lateral (
+  const [row] = await sql<(Row & Counted)[]>`
+    select ${columns(sql)}, counted.*, outcomes.* from outrider.redrives r
+    cross join lateral (
       select count(*) filter (where item.state = 'waiting')::int as waiting,
         count(*) filter (where item.state = 'refused')::int as refused,
         count(*) filter (where item.state = 'redriven')::int as redriven
       from outrider.redrive_items item where item.redrive = r.id
     ) as counted
+    cross join lateral (${outcomesOf(sql, id)}) as outcomes
     where r.id = ${id}`;
   if (!row) throw fault("not_found", `There is no redrive ${id}`);
-  const { failed, pending } = await readOutcomes(sql, id);
-  const handled = row.redriven - failed - pending;
-  return { ...row, id, handled, pending, failed };
+  const { redriven, failed, pending } = row;
+  return { ...row, id, handled: redriven - failed - pending };
 };
 
 export type Outcomes = Readonly<{ failed: number; pending: number }>;
@@ -147,24 +150,26 @@ export type Outcomes = Readonly<{ failed: number; pending: number }>;
 export const readOutcomes = async (
   sql: Sql | TransactionSql,
   id: number,
-  positionMax = 2 ** 31 - 1,
+  positionMax?: number,
 ): Promise<Outcomes> => {
-  const [counted] = await sql<Outcomes[]>`
-    select count(*) filter (where letter.state = 'open')::int as failed,
-      count(*) filter (where letter.state = 'redriven' and (
-        exists (
-          select from outrider.parked p
-          where p.handler = letter.handler and p.event_id = letter.event_id)
-        or letter.origin = 'relay' and (
-          exists (select from outrider.blocked b where b.letter_id = letter.id)
-          or exists (select from outrider.outbox o
-            where letter.skipped and o.event_id = letter.event_id))
-      ))::int as pending
-    from outrider.redrive_items item
-    join outrider.dead_letters letter on letter.id = item.letter
-    where item.redrive = ${id} and item.state = 'redriven' and item.position <= ${positionMax}`;
+  const [counted] = await sql<Outcomes[]>`${outcomesOf(sql, id, positionMax)}`;
   return counted ?? { failed: 0, pending: 0 };
 };
+
+const outcomesOf = (sql: Sql | TransactionSql, id: number, positionMax = 2 ** 31 - 1) => sql`
+  select count(*) filter (where letter.state = 'open')::int as failed,
+    count(*) filter (where letter.state = 'redriven' and (
+      exists (
+        select from outrider.parked p
+        where p.handler = letter.handler and p.event_id = letter.event_id)
+      or letter.origin = 'relay' and (
+        exists (select from outrider.blocked b where b.letter_id = letter.id)
+        or exists (select from outrider.outbox o
+          where letter.skipped and o.event_id = letter.event_id))
+    ))::int as pending
+  from outrider.redrive_items item
+  join outrider.dead_letters letter on letter.id = item.letter
+  where item.redrive = ${id} and item.state = 'redriven' and item.position <= ${positionMax}`;
 
 export type Change = Readonly<{ by: string; message?: string | undefined }>;
 
