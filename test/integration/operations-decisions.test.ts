@@ -72,7 +72,7 @@ describe("lists", () => {
     expect(new Set(ids).size).toBe(30);
     const all = await parkedOf("limit=100");
     const one = all[3] as ParkedKey;
-    const same = (test: (key: ParkedKey) => boolean) => all.filter(test).map((key) => key.id);
+    const same = (isIt: (key: ParkedKey) => boolean) => all.filter(isIt).map((key) => key.id);
     const found = async (query: string) => (await parkedOf(query)).map((key) => key.id);
     expect(await found(`handler=${one.handler}`)).toEqual(same((k) => k.handler === one.handler));
     expect(await found(`topic=${one.topic}`)).toEqual(same((k) => k.topic === one.topic));
@@ -191,10 +191,10 @@ describe("the audit", () => {
     await post(`/v1/parked/${head?.id}/run-now`);
     await post(`/v1/parked/${head?.id}/postpone`, { until: "2099-01-01T00:00:00Z" });
     await post(`/v1/parked/${head?.id}/bury`, { reason });
-    const [one, other] = await lettersOf("state=open&limit=2");
-    await post(`/v1/dead-letters/${one?.id}/redrive`, { reason });
+    const [first, second] = await lettersOf("state=open&limit=2");
+    await post(`/v1/dead-letters/${first?.id}/redrive`, { reason });
     for (const verb of ["discard", "restore", "note"]) {
-      await post(`/v1/dead-letters/${other?.id}/${verb}`, { reason });
+      await post(`/v1/dead-letters/${second?.id}/${verb}`, { reason });
     }
     const wish = { filter: {}, all: true, reason };
     await post("/v1/dead-letters/bulk", { ...wish, action: "discard-letters" });
