@@ -76,9 +76,9 @@ test("an event that was parked, buried, redriven and handled is told as a story"
     ...{ recordState: "found", parked: [], expected: [] },
     letters: [{ id: letter.id, state: "redriven" }],
   });
-  const ofReceipt = life.story.filter((one) => one.handler === receipt && one.what !== "started");
+  const ofReceipt = life.story.filter((one) => one.handler === receipt);
   const told = ofReceipt.map((one) => one.what as string).filter((what) => what !== "ended");
-  expect(told.join(" ")).toBe("failed failed failed buried redriven handled");
+  expect(told.join(" ")).toBe("failed failed decided decided failed buried redriven handled");
   expect(ofReceipt.find((one) => one.what === "redriven")?.text).toContain("by ann, redrive 1");
   const page = await outrider("event", event);
   expect(page.code).toBe(0);

@@ -99,7 +99,10 @@ describe("a parked key", () => {
     const path = `/v1/parked/${one?.id}`;
     expect((await api.post(`${path}/run-now`)).status).toBe(200);
     expect(await api.read(path)).toMatchObject({ state: "due" });
-    expect(await lastDeed()).toMatchObject({ action: "runParked", target: `parked/${one?.id}` });
+    expect(await lastDeed()).toMatchObject({
+      ...{ action: "runParked", target: `events/${one?.first.eventId}` },
+      details: { parked: one?.id },
+    });
     const tomorrow = new Date(Date.now() + 86_400_000).toISOString();
     expect((await api.post(`${path}/postpone`, { until: tomorrow })).status).toBe(200);
     expect(await api.read(path)).toMatchObject({ state: "waiting", dueAt: tomorrow });

@@ -84,12 +84,21 @@ export type OutboxFact = Readonly<{
   createdAt: Date;
 }>;
 
+/** What an operator has decided while the event was parked. */
+export type DecisionFact = Readonly<{
+  at: Date;
+  by: string;
+  action: string;
+  details: Readonly<{ handler?: string; until?: string; reason?: string }>;
+}>;
+
 export type EventFacts = Readonly<{
   inbox: readonly InboxFact[];
   failed: readonly FailedAttempt[];
   external: readonly ExternalAttempt[];
   parked: readonly ParkedFact[];
   letters: readonly LetterFact[];
+  decisions: readonly DecisionFact[];
   held: OutboxFact | undefined;
   /** The event that this one took the place of. */
   replaces: string | undefined;
@@ -106,17 +115,19 @@ export type StoredEvent = Readonly<{
 }>;
 
 export const readFacts = async (sql: Sql, id: string): Promise<EventFacts> => {
-  const [inbox, failed, external, parked, letters, held, replaces, stored] = await Promise.all([
-    readInbox(sql, id),
-    readFailed(sql, id),
-    readExternal(sql, id),
-    readParkedRows(sql, id),
-    readLetters(sql, id),
-    readHeld(sql, id),
-    readReplaced(sql, id),
-    readStored(sql, id),
-  ]);
-  return { inbox, failed, external, parked, letters, held, replaces, stored };
+  const [decisions, inbox, failed, external, parked, letters, held, replaces, stored] =
+    await Promise.all([
+      readDecisions(sql, id),
+      readInbox(sql, id),
+      readFailed(sql, id),
+      readExternal(sql, id),
+      readParkedRows(sql, id),
+      readLetters(sql, id),
+      readHeld(sql, id),
+      readReplaced(sql, id),
+      readStored(sql, id),
+    ]);
+  return { decisions, inbox, failed, external, parked, letters, held, replaces, stored };
 };
 
 /**
@@ -148,6 +159,13 @@ const readExternal = (sql: Sql, id: string) => sql<ExternalAttempt[]>`
   select e.handler, e.attempt, e.started_at as "startedAt", e.ended_at as "endedAt", e.outcome
   from names join outrider.external_attempts e on e.handler = names.handler and e.event_id = ${id}
   order by e.started_at`;
+
+const readDecisions = (sql: Sql, id: string) => sql<DecisionFact[]>`
+  select at, actor as by, action, details from outrider.audit
+  where target = ${`events/${id}`} order by audit.id limit ${decisionsMax}`;
+
+/** Most decisions about one event that are told. */
+const decisionsMax = 1000;
 
 /** Most attempts of one event that are told. */
 const attemptsMax = 1000;

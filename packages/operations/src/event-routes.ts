@@ -106,6 +106,14 @@ const life = v.strictObject({
   external: v.array(externalAttempt),
   parked: v.array(parked),
   letters: v.array(letter),
+  decisions: v.array(
+    v.strictObject({
+      at: when,
+      by: v.string(),
+      action: v.string(),
+      details: v.record(v.string(), v.unknown()),
+    }),
+  ),
   story: v.array(
     v.strictObject({
       at: v.nullable(when),

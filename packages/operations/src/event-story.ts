@@ -1,11 +1,12 @@
 /** The life of an event as a story: one line for each thing that has happened, in order. */
 
 import type { EventLife } from "./event-life.ts";
-import type { ExternalAttempt, FailedAttempt, LetterFact, ParkedFact } from "./event-facts.ts";
+import type { DecisionFact, ExternalAttempt, FailedAttempt } from "./event-facts.ts";
+import type { LetterFact, ParkedFact } from "./event-facts.ts";
 
 export const chapterKinds = [
   ...(["occurred", "written", "held", "published", "failed", "started", "ended"] as const),
-  ...(["buried", "redriven", "discarded", "restored", "noted", "handled"] as const),
+  ...(["decided", "buried", "redriven", "discarded", "restored", "noted", "handled"] as const),
   ...(["waiting", "unknown"] as const),
 ] as const;
 
@@ -24,8 +25,9 @@ export type Told = Omit<EventLife, "story">;
 export const tellStory = (life: Told): Chapter[] => {
   const past = [
     ...life.failed.map(tellFailed),
-    ...life.external.flatMap(tellExternal),
+    ...life.external.map(tellExternal),
     ...life.letters.flatMap(tellLetter),
+    ...life.decisions.flatMap(tellDecision),
     ...life.inbox
       .filter(({ state }) => state === "handled")
       .map((one) => tellHandled(one, life.external)),
@@ -82,15 +84,29 @@ const tellFailed = ({ at, handler, attempt, kind, code, message }: FailedAttempt
   return { at, what: "failed", handler, text: `${which} failed: ${how}: ${message}` };
 };
 
-const tellExternal = (one: ExternalAttempt): Chapter[] => {
+/** A run that has not ended may be going on, or have ended with its process. */
+const tellExternal = (one: ExternalAttempt): Chapter => {
   const { handler, attempt, startedAt, endedAt, outcome } = one;
-  const started: Chapter = {
-    ...{ at: startedAt, what: "started", handler },
-    text: `run ${attempt} began, with effects outside`,
+  if (endedAt === null) {
+    const text = `run ${attempt} began, with effects outside; its end is not known`;
+    return { at: startedAt, what: "started", handler, text };
+  }
+  const tookMs = endedAt.getTime() - startedAt.getTime();
+  const text = `run ${attempt} ended after ${tookMs} ms: ${outcome ?? "nobody knows how"}`;
+  return { at: endedAt, what: "ended", handler, text };
+};
+
+/** Of one that was buried its letter tells. */
+const tellDecision = ({ at, by, action, details }: DecisionFact): Chapter[] => {
+  const why = details.reason === undefined ? "" : `: ${details.reason}`;
+  const texts: Readonly<Record<string, string>> = {
+    runParked: `run at once, by ${by}${why}`,
+    postponeParked: `postponed until ${details.until ?? "later"}, by ${by}${why}`,
   };
-  if (endedAt === null) return [started];
-  const text = `run ${attempt} ended: ${outcome ?? "nobody knows how"}`;
-  return [started, { at: endedAt, what: "ended", handler, text }];
+  const text = texts[action];
+  return text === undefined
+    ? []
+    : [{ at, what: "decided", handler: details.handler ?? null, text }];
 };
 
 const tellLetter = ({ id, handler, history }: LetterFact): Chapter[] =>

@@ -88,8 +88,10 @@ export type Change<T> = Readonly<{
   /** What it is done to, or made: `dead-letters/7`. */
   target: string | ((done: T) => string);
   /** What was asked for; never a payload or a key. */
-  details?: Readonly<Record<string, unknown>>;
+  details?: Details | ((done: T) => Details);
 }>;
+
+type Details = Readonly<Record<string, unknown>>;
 
 /** Changes something, and writes down who did it, in one transaction. */
 export const change = <T>(
@@ -103,7 +105,7 @@ export const change = <T>(
       caller: c.get("caller"),
       action: c.get("operationId"),
       target: typeof target === "string" ? target : target(done),
-      details,
+      details: typeof details === "function" ? details(done) : details,
       requestId: c.get("requestId"),
     });
     return done;

@@ -2,7 +2,9 @@
 
 import { fields, jsonBody } from "@outrider/http";
 import { postponeHead, runNow } from "@outrider/inbox";
+import type { TransactionSql } from "@outrider/postgres";
 import { Hono } from "hono";
+import type { Context } from "hono";
 import * as v from "valibot";
 import type { OperationsDeps } from "./api.ts";
 import { startBulk } from "./bulk-routes.ts";
@@ -11,7 +13,8 @@ import { acceptedForm, doneForm } from "./forms.ts";
 import { idList, idParam, moment, name, reason, text, uuid } from "./inputs.ts";
 import { change, operation } from "./operation.ts";
 import type { OperationsEnv } from "./operation.ts";
-import { parkedStates } from "./parked.ts";
+import { lockFirst, parkedStates } from "./parked.ts";
+import type { FirstEvent } from "./parked.ts";
 
 /** Which keys are meant: the same words in queries and bodies. */
 export const parkedFilter = {
@@ -47,7 +50,7 @@ const decisions = (deps: OperationsDeps) =>
       idParam("parked key"),
       async (c) => {
         const head = Number(c.req.valid("param").id);
-        await change(c, { sql: deps.sql, target: `parked/${head}` }, (tx) => runNow(tx, head));
+        await decide(c, { deps, head }, (tx) => runNow(tx, head));
         return c.json({ id: head });
       },
     )
@@ -66,7 +69,7 @@ const decisions = (deps: OperationsDeps) =>
       async (c) => {
         const head = Number(c.req.valid("param").id);
         const details = c.req.valid("json");
-        await change(c, { sql: deps.sql, target: `parked/${head}`, details }, (tx) =>
+        await decide(c, { deps, head, details }, (tx) =>
           postponeHead(tx, head, new Date(details.until)),
         );
         return c.json({ id: head });
@@ -89,12 +92,30 @@ const decisions = (deps: OperationsDeps) =>
         const details = c.req.valid("json");
         const { writeRecord } = deps;
         const burial = { id: head, by: c.get("caller").name, writeRecord, ...details };
-        await change(c, { sql: deps.sql, target: `parked/${head}`, details }, (tx) =>
-          buryFor(tx, burial),
-        );
+        await decide(c, { deps, head, details }, (tx) => buryFor(tx, burial));
         return c.json({ id: head });
       },
     );
+
+type Deciding = Readonly<{ deps: OperationsDeps; head: number; details?: object }>;
+
+/** What is decided about a parked key is decided about its first event, and is part of its life. */
+const decide = (
+  c: Context<OperationsEnv>,
+  { deps, head, details }: Deciding,
+  act: (tx: TransactionSql) => Promise<void>,
+): Promise<unknown> => {
+  const what = {
+    sql: deps.sql,
+    target: ({ eventId }: FirstEvent) => `events/${eventId}`,
+    details: ({ handler }: FirstEvent) => ({ parked: head, handler, ...details }),
+  };
+  return change(c, what, async (tx) => {
+    const first = await lockFirst(tx, head);
+    await act(tx);
+    return first;
+  });
+};
 
 const bulkBody = v.pipe(
   fields({

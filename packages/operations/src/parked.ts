@@ -159,3 +159,15 @@ export const listQueue = async (
     order by p.partition, p."offset" limit ${limit}`;
   return rows.map(shownEvent);
 };
+
+export type FirstEvent = Readonly<{ eventId: string; handler: string }>;
+
+/** The first event of a key, which stays the first until the transaction ends. */
+export const lockFirst = async (tx: TransactionSql, id: number): Promise<FirstEvent> => {
+  await tx`select from outrider.parked_heads where id = ${id} for update`;
+  const [first] = await tx<FirstEvent[]>`
+    select event_id as "eventId", handler from outrider.parked where head = ${id}
+    order by partition, "offset" limit 1`;
+  if (!first) throw fault("not_found", `There is no parked key ${id}`);
+  return first;
+};
