@@ -66,11 +66,12 @@ const addDecisions = (parked: Command, run: Finish): void => {
       .option("--json", "for machines");
   const decide = (verb: ParkedVerb) => (ids: number[] | undefined, options: DecisionOptions) =>
     run(async (context) => {
-      const { all = false, by, json = false, reason = "by hand", until, skip } = options;
+      const { all = false, by, json = false, reason, until, skip } = options;
       const query = queryOf(options);
       assertChosen({ ids, all, query });
       return parkedDecide(context, verb, {
-        ...{ ids: ids ?? [], query, all, json, reason },
+        ...{ ids: ids ?? [], query, all, json },
+        ...(reason !== undefined && { reason }),
         ...(by !== undefined && { by }),
         ...(until && { until: until.toISOString() }),
         ...(verb === "bury" && { behind: skip ? ("skip" as const) : ("hold" as const) }),
@@ -81,7 +82,7 @@ const addDecisions = (parked: Command, run: Finish): void => {
     .action(decide("run"));
   deciding("postpone", "run the first event of a key later")
     .requiredOption("--until <time>", "an ISO time, or 2h from now", comingMoment)
-    .option("--reason <text>", "kept in the audit")
+    .option("--reason <text>", "kept with the event")
     .action(decide("postpone"));
   deciding("bury", "give the first event of a key up: it becomes a dead letter")
     .requiredOption("--reason <text>", "kept with the letter")

@@ -1,5 +1,6 @@
 /** `outrider parked ...`: keys with an event that failed, and what an operator does about them. */
 
+import { fault } from "@outrider/event";
 import type { ParkedKey } from "@outrider/operations";
 import { followBulk } from "./bulk.ts";
 import type { Context } from "./main.ts";
@@ -32,10 +33,10 @@ export const parkedList = (
 export const describeParked = (keys: readonly Json<ParkedKey>[], nowMs: number): string => {
   if (keys.length === 0) return "no parked keys";
   return textTable(
-    ["key of", "id", "state", "due", "events", "tries", "parked", "code", "topic", "key"],
+    ["id", "handler", "state", "due", "events", "tries", "parked", "code", "topic", "key"],
     keys.map((one) => [
-      one.handler,
       one.id,
+      one.handler,
       one.state,
       describeDue(one, nowMs),
       one.events,
@@ -114,7 +115,7 @@ export type ParkedDecision = Who &
     query: ParkedQuery;
     all: boolean;
     json: boolean;
-    reason: string;
+    reason?: string;
     until?: string;
     behind?: "hold" | "skip";
   }>;
@@ -135,6 +136,7 @@ export const parkedDecide = (
     }
     const filter = { ...query, ...(ids.length > 0 && { ids: [...ids] }) };
     const how = { ...(until !== undefined && { until }), ...(behind && { behind }) };
+    if (reason === undefined) throw fault("invalid", "Say why, with --reason: they are several");
     const wish = { action: verbs[verb].action, filter, reason, ...how, ...(all && { all }) };
     const begun = await bodyOf(operations.client.parked.bulk.$post({ json: wish }));
     return followBulk(context, operations, { id: begun.id, json });
@@ -145,11 +147,12 @@ export const parkedDecide = (
 type One = Readonly<{ verb: ParkedVerb; id: number; decision: ParkedDecision }>;
 
 const decideOne = async ({ client }: Operations, { verb, id, decision }: One): Promise<void> => {
-  const { reason, until = "", behind } = decision;
+  const { reason = "", until = "", behind } = decision;
+  const why = decision.reason === undefined ? {} : { reason };
   const param = { id: String(id) };
   const key = client.parked[":id"];
   if (verb === "run") await bodyOf(key["run-now"].$post({ param }));
-  if (verb === "postpone") await bodyOf(key.postpone.$post({ param, json: { until, reason } }));
+  if (verb === "postpone") await bodyOf(key.postpone.$post({ param, json: { until, ...why } }));
   if (verb === "bury") {
     const { eventId } = (await bodyOf(key.$get({ param }))).first;
     await bodyOf(key.bury.$post({ param, json: { reason, eventId, ...(behind && { behind }) } }));
