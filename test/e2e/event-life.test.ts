@@ -117,7 +117,7 @@ test("what the key may not, and what is not there, is said in one sentence", asy
     [["audit"], /^The key ann does not have the scope admin\n$/],
     [["parked", "show", "999999"], /^There is no parked key 999999\n$/],
     [["dead", "discard", "1", "--reason", "x", "--by", "bob"], /^--by is for this machine/],
-    [["event", "01890a5d-ac96-774b-bcce-b302099a8057"], /^No handler, letter, the outbox knows/],
+    [["event", "01890a5d-ac96-774b-bcce-b302099a8057"], /^No handler and no letter knows an event/],
   ] as const;
   for (const [args, message] of refusals) {
     const refused = await outrider(...args);

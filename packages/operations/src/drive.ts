@@ -20,11 +20,14 @@ export type DriverDeps = Readonly<{
 export type DriverLimits = Readonly<{
   /** How often it looks for what others have begun. */
   drivePollMs: number;
-  /** Most operations of each kind that are driven at the same time. */
+  /** Most operations that are driven at the same time. */
   drivenMax: number;
 }>;
 
-const defaults: DriverLimits = { drivePollMs: 1000, drivenMax: 4 };
+const defaults: DriverLimits = { drivePollMs: 1000, drivenMax: 8 };
+
+/** Running ones of each kind that are looked at. */
+const runningMax = 1000;
 
 export type Driver = Readonly<{
   /** Something may have been begun. */
@@ -41,7 +44,7 @@ export const startDriver = (deps: DriverDeps, settings: Partial<DriverLimits> = 
   let wake = Promise.withResolvers<void>();
 
   const drive = (name: string, act: () => Promise<unknown>): void => {
-    if (driven.has(name)) return;
+    if (driven.has(name) || driven.size >= drivenMax) return;
     const driving = act()
       .catch((error: unknown) => log.warn({ err: error, name }, "an operation could not go on"))
       .then(() => void driven.delete(name));
@@ -53,11 +56,13 @@ export const startDriver = (deps: DriverDeps, settings: Partial<DriverLimits> = 
   };
 
   const look = async (): Promise<void> => {
-    const page = { limit: drivenMax, state: "running" } as const;
-    for (const { id } of await listRedrives(sql, page)) {
+    const page = { limit: runningMax, state: "running" } as const;
+    const [redrives, operations] = [await listRedrives(sql, page), await listBulk(sql, page)];
+    // The oldest first.
+    for (const { id } of redrives.toReversed()) {
       drive(`redrive ${id}`, () => driveRedrive(sql, id, { log, random, signal }));
     }
-    for (const { id } of await listBulk(sql, page)) drive(`operation ${id}`, () => driveBulk(id));
+    for (const { id } of operations.toReversed()) drive(`operation ${id}`, () => driveBulk(id));
   };
 
   const live = async (): Promise<void> => {

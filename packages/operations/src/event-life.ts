@@ -2,10 +2,10 @@
 
 import { decodeRecord, fault, isFault } from "@outrider/event";
 import type { KafkaRecord } from "@outrider/event";
-import type { TopicReader } from "@outrider/broker";
+import type { FoundRecord, SearchLimits, TopicReader, WantedRecord } from "@outrider/broker";
 import { headersOf, pairsOf } from "@outrider/postgres";
 import type { HeaderPair, Sql } from "@outrider/postgres";
-import { readFacts, readPendingEvent } from "./event-facts.ts";
+import { outboxRowsMax, readFacts, readPendingEvent } from "./event-facts.ts";
 import type { EventFacts, OutboxFact } from "./event-facts.ts";
 import { tellStory } from "./event-story.ts";
 import type { Chapter } from "./event-story.ts";
@@ -100,7 +100,8 @@ const placeOf = ({ inbox, parked, letters }: EventFacts): Place | undefined => {
   return { topic: found.topic, partition: found.partition, offset: found.offset };
 };
 
-type Looked = Readonly<{ state: RecordState; record?: KafkaRecord }>;
+/** `isPart`: the search has come to its bounds. */
+type Looked = Readonly<{ state: RecordState; record?: KafkaRecord; isPart?: boolean }>;
 type Looking = Readonly<{ query: LifeQuery; place: Place | undefined; isWaiting: boolean }>;
 
 const findRecord = async (deps: LifeDeps, looking: Looking): Promise<Looked> => {
@@ -126,12 +127,33 @@ const searchTopics = async (
   if (madeMs === undefined && topic === undefined) return { state: "not found" };
   const topics = topic === undefined ? await readTopics(sql) : [topic];
   const since = new Date(madeMs === undefined ? 0 : madeMs - clockSlackMs);
+  const endMs = performance.now() + search.deadlineMs;
+  let recordsMax: number = search.recordsMax;
+  let isPart = false;
   for (const one of topics) {
+    const deadlineMs = endMs - performance.now();
+    if (deadlineMs <= 0 || recordsMax <= 0) return { state: "not found", isPart: true };
     const wanted = { topic: one, eventId: id, since, ...(key !== undefined && { key }) };
-    const { record } = await kafka.findRecord(wanted, search);
+    const { record, examined, isWhole } = await findIn(kafka, wanted, { recordsMax, deadlineMs });
     if (record) return { state: "found", record };
+    recordsMax -= examined;
+    isPart ||= !isWhole;
   }
-  return { state: "not found" };
+  return { state: "not found", isPart };
+};
+
+/** A topic that a handler asks for need not be there. */
+const findIn = async (
+  kafka: TopicReader,
+  wanted: WantedRecord,
+  limits: SearchLimits,
+): Promise<FoundRecord> => {
+  try {
+    return await kafka.findRecord(wanted, limits);
+  } catch (error) {
+    if (!isFault(error, "topic_unknown")) throw error;
+    return { examined: 0, isWhole: true };
+  }
 };
 
 /** Those that handlers read, as far as any worker has said. */
@@ -147,13 +169,14 @@ const timeOf = (id: string): number | undefined =>
 
 const unknown = (
   { id, topic }: LifeQuery,
-  { state, isWhole }: Looked & Readonly<{ isWhole: boolean }>,
+  { state, isPart = false, isWhole }: Looked & Readonly<{ isWhole: boolean }>,
 ) => {
-  const outbox = isWhole ? "the outbox" : "the oldest part of the outbox, which holds more";
+  const rows = isWhole ? "" : `, of which the oldest ${outboxRowsMax} rows were looked at`;
   const where = topic === undefined ? "the topics that handlers read" : topic;
-  const kafka = state === "away" ? "Kafka could not be asked" : `nor do ${where}, since its time`;
-  const text = `No handler, letter, ${outbox} knows an event ${id}; ${kafka}`;
-  return fault("not_found", text);
+  const part = isPart ? ", of which a part was looked at" : "";
+  const kafka = state === "away" ? "Kafka could not be asked" : `nor is it in ${where}${part}`;
+  const who = `No handler and no letter knows an event ${id}, nor does the outbox${rows}`;
+  return fault("not_found", `${who}; ${kafka}`);
 };
 
 const factOf = (record: KafkaRecord): RecordFact => {
