@@ -87,6 +87,10 @@ describe("outrider dead", () => {
     await sql`update outrider.dead_letters set closed_at = now() - interval '2 days'`;
     const cleaned = await outrider("dead", "clean", "--older-than", "1d");
     expect(cleaned.stdout).toBe("1 closed letters are removed\n");
+    const audit = JSON.parse(
+      (await outrider("audit", "--action", "cleanLetters", "--json")).stdout,
+    );
+    expect(audit.items).toMatchObject([{ target: "dead-letters", details: { removed: 1 } }]);
     const left = JSON.parse((await outrider("dead", "list", "--state", "all", "--json")).stdout);
     expect((left.items as LetterSummary[]).map((one) => one.key)).toEqual(["key-2", "key-1"]);
   });

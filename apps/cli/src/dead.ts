@@ -7,7 +7,7 @@ import type { HistoryEntry, LetterGroup, LetterSummary, WholeLetter } from "@out
 import type { LetterQuery } from "./arguments.ts";
 import { withDatabase } from "./database.ts";
 import type { Context } from "./main.ts";
-import { assertOk, bodyOf, withOperations } from "./operations.ts";
+import { assertOk, bodyOf, record, withOperations } from "./operations.ts";
 import type { Json, Operations } from "./operations.ts";
 import { ago, printable, textTable } from "./text-table.ts";
 import { collect, watch, withMore } from "./show.ts";
@@ -216,6 +216,12 @@ export const deadClean = (context: Context, olderThanMs: number): Promise<number
     for (let some = 1; some > 0 && !context.signal.aborted;) {
       some = await cleanReplays(sql, { keepMs: olderThanMs });
     }
+    const deed = {
+      action: "cleanLetters",
+      target: "dead-letters",
+      details: { olderThanMs, removed },
+    };
+    await sql.begin((tx) => record(tx, deed));
     context.report.say(`${removed} closed letters are removed`);
     return 0;
   });

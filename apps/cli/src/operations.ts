@@ -10,10 +10,10 @@ import { createTopicReader } from "@outrider/broker";
 import { openRetryQueues } from "@outrider/bullmq";
 import { fault, faultCodes } from "@outrider/event";
 import type { Catalogue, FaultCode } from "@outrider/event";
-import { createDecodes, createLocalApi, stepBulk } from "@outrider/operations";
-import type { OperationsRoutes } from "@outrider/operations";
+import { createDecodes, createLocalApi, recordDeed, stepBulk } from "@outrider/operations";
+import type { Deed, OperationsRoutes } from "@outrider/operations";
 import { writeRecord } from "@outrider/outbox";
-import type { Sql } from "@outrider/postgres";
+import type { Sql, TransactionSql } from "@outrider/postgres";
 import { driveRedrive } from "@outrider/redrive";
 import { hc } from "hono/client";
 import type { ClientResponse } from "hono/client";
@@ -44,6 +44,15 @@ export type Operations = Readonly<{
 export type Who = Readonly<{ by?: string | undefined }>;
 
 export const byOf = ({ by }: Who): string => by ?? userInfo().username;
+
+/** What a command has changed in the database itself, past the API. */
+export const record = (
+  tx: TransactionSql,
+  { by, ...deed }: Who & Pick<Deed, "action" | "target" | "details">,
+): Promise<void> => {
+  const caller = { name: byOf({ by }), key: null, scopes: ["admin"] } as const;
+  return recordDeed(tx, { caller, requestId: crypto.randomUUID(), ...deed });
+};
 
 /** Throws what the API answers as a problem, and `unavailable` where it does not answer. */
 export const withOperations = async (

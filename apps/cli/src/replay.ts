@@ -14,7 +14,7 @@ import { findNodeBinary } from "@outrider/stack";
 import { databaseUrlOf, runningIn, withDatabase } from "./database.ts";
 import type { Context } from "./main.ts";
 import { replayApps } from "./project.ts";
-import { bodyOf, byOf, withOperations } from "./operations.ts";
+import { bodyOf, byOf, record, withOperations } from "./operations.ts";
 import type { Json, Operations } from "./operations.ts";
 import { attentionCode, collect, lookMs, show, watch, withMore } from "./show.ts";
 import type { Listing, Showing } from "./show.ts";
@@ -116,9 +116,14 @@ export const replayStart = (context: Context, options: StartOptions): Promise<nu
   withDatabase(context, async (sql) => {
     const { wish, planned } = await plan(context, sql, options);
     const { reason, json } = options;
-    const id = await sql.begin((tx) =>
-      createReplay(tx, wish, { by: byOf(options), reason, ranges: planned.ranges }),
-    );
+    const id = await sql.begin(async (tx) => {
+      const made = { by: byOf(options), reason, ranges: planned.ranges };
+      const replay = await createReplay(tx, wish, made);
+      const details = { ...wish, reason };
+      const target = `replays/${replay}`;
+      await record(tx, { by: options.by, action: "createReplay", target, details });
+      return replay;
+    });
     return follow(context, sql, { id, json, isResumed: false });
   });
 
@@ -127,7 +132,10 @@ export const replayResume = (
   { id, json }: Readonly<{ id: number; json: boolean }>,
 ): Promise<number> =>
   withDatabase(context, async (sql) => {
-    await sql.begin((tx) => resumeReplay(tx, id));
+    await sql.begin(async (tx) => {
+      await resumeReplay(tx, id);
+      await record(tx, { action: "resumeReplay", target: `replays/${id}`, details: {} });
+    });
     return follow(context, sql, { id, json, isResumed: true });
   });
 
