@@ -33,6 +33,12 @@ test("a small topic is handled in every way, each event once and in order", () =
   expect(result.batches.single.max).toBeLessThanOrEqual(100);
 }, 120_000);
 
+test("the operations API is asked for everything, with and without Kafka", () => {
+  const result = runBench("operations", "--events", "300");
+  expect(result.lists.length).toBeGreaterThan(100);
+  expect(result.lives.length + result.onKafka.length + result.previews.length).toBe(14);
+}, 120_000);
+
 test("a section is replaced, and what was written by hand stays", () => {
   const page =
     "by hand\n<!-- x: written by bun run bench x -->\nold\n<!-- end of x -->\nby hand, too\n";

@@ -16,6 +16,7 @@ import { benchKeys } from "./bench-keys.ts";
 import { benchLatency } from "./bench-latency.ts";
 import { benchLetters } from "./bench-letters.ts";
 import { benchMemory } from "./bench-memory.ts";
+import { benchOperations } from "./bench-operations.ts";
 import { benchRelay } from "./bench-relay.ts";
 import type { BenchContext } from "./sample.ts";
 import { benchWrite } from "./bench-write.ts";
@@ -23,16 +24,19 @@ import { writeLatencySection, writeRelaySection, writeWriteSection } from "./pag
 import { writeConsumeSection } from "./page-consume.ts";
 import { writeKeysSection } from "./page-keys.ts";
 import { writeHorizonSection, writeLettersSection, writeMemorySection } from "./page-more.ts";
+import { writeOperationsSection } from "./page-operations.ts";
 import { startBenchStage } from "./stage.ts";
 
 const usage = `Usage: bun run bench NAME [options]
 
-  NAME            relay, latency, write, consume, keys, letters, horizon or memory
+  NAME            relay, latency, write, consume, keys, letters, operations, horizon or
+                  memory
 
   --rounds N      relay, latency, write, consume, keys: how often everything is measured, in
-                  turn (3)
+                  turn; letters, operations: five times as often (3)
   --events N      relay, memory, consume: size of the backlog (1000000; memory 10000000,
-                  consume 200000); letters: how many (100000)
+                  consume 200000); letters: how many; operations: how many of each, and of
+                  inbox rows a hundred times as many (100000)
   --seconds N     latency, write, keys, memory, letters: length of each measurement (10; keys 30,
                   memory 60)
   --minutes N     horizon: how long a snapshot is held (10)
@@ -80,6 +84,7 @@ const backlogs: Readonly<Partial<Record<string, number>>> = {
   memory: 10_000_000,
   consume: 200_000,
   letters: 100_000,
+  operations: 100_000,
 };
 const events = Number(values.events ?? backlogs[name] ?? 1_000_000);
 const lengths: Readonly<Partial<Record<string, number>>> = { memory: 60, keys: 30 };
@@ -127,6 +132,11 @@ const benches = {
   letters: async (context: BenchContext) => {
     const result = await benchLetters(context, { letters: events, seconds });
     if (isPage) writeLettersSection(result);
+    return result;
+  },
+  operations: async (context: BenchContext) => {
+    const result = await benchOperations(context, events);
+    if (isPage) writeOperationsSection(result);
     return result;
   },
   memory: async (context: BenchContext) => {

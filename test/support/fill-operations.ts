@@ -2,12 +2,24 @@
 
 import type { Sql } from "@outrider/postgres";
 
-export type FillSizes = Readonly<{ parked: number; letters: number; inbox: number }>;
+export type FillSizes = Readonly<{
+  parked: number;
+  letters: number;
+  inbox: number;
+  /** Events that wait to be published. */
+  outbox?: number;
+  /** Lines of the audit, and a hundredth of it of redrives, replays, operations and keys each. */
+  audit?: number;
+}>;
+
+/** Rows of the inbox of one statement. */
+const chunkRows = 500_000;
 
 /** Every tenth parked key is held by a letter; every fifth has three events behind its first. */
 export const fillOperations = async (
   sql: Sql,
-  { parked, letters, inbox }: FillSizes,
+  { parked, letters, inbox, outbox = 0, audit = 0 }: FillSizes,
+  say: (line: string) => void = () => {},
 ): Promise<void> => {
   await sql`
     insert into outrider.handlers
@@ -41,10 +53,48 @@ export const fillOperations = async (
     insert into outrider.failed_attempts (handler, event_id, attempt, kind, code, message)
     select handler, event_id, 1, 'retryable', code, message
     from outrider.parked where code is not null`;
+  await fillBesides(sql, { outbox, audit });
+  for (let before = 0; before < inbox; before += chunkRows) {
+    say(`inbox: ${before.toLocaleString("en-US")} of ${inbox.toLocaleString("en-US")} rows`);
+    await sql`
+      insert into outrider.inbox (handler, event_id, state, topic, partition, "offset")
+      select 'shop.handler-' || n % 20, gen_random_uuid(), 'handled', 'topic-' || n % 10, n % 12, n
+      from generate_series(${before + 1}::int, ${Math.min(before + chunkRows, inbox)}::int) n`;
+  }
+};
+
+const fillBesides = async (
+  sql: Sql,
+  { outbox, audit }: Readonly<{ outbox: number; audit: number }>,
+): Promise<void> => {
   await sql`
-    insert into outrider.inbox (handler, event_id, state, topic, partition, "offset")
-    select 'shop.handler-' || n % 20, gen_random_uuid(), 'handled', 'topic-' || n % 10, n % 12, n
-    from generate_series(1, ${inbox}::int) n`;
+    insert into outrider.outbox (event_id, type, version, topic, key, headers, payload)
+    select gen_random_uuid(), 'order.placed', 1, 'topic-1', convert_to('key-' || n, 'UTF8'), '{}',
+      convert_to(repeat('x', 200), 'UTF8')
+    from generate_series(1, ${outbox}::int) n`;
+  await sql`
+    insert into outrider.audit (actor, api_key, action, target, details, request_id)
+    select 'actor-' || n % 40, n % 40, 'action-' || n % 12, 'dead-letters/' || n % 5000,
+      '{"reason":"filled"}', 'request-' || n
+    from generate_series(1, ${audit}::int) n`;
+  const some = Math.ceil(audit / 100);
+  await sql`
+    insert into outrider.redrives
+      (filter, by, reason, rate_per_s, canary, failures_max, total, state)
+    select '{}', 'ann', 'filled', 50, 1, 5, 10, case when n % 9 = 0 then 'cancelled' else 'done' end
+    from generate_series(1, ${some}::int) n`;
+  await sql`
+    insert into outrider.replays (handler, ran_as, topic, by, reason, state)
+    select 'shop.handler-' || n % 20, 'shop.handler-' || n % 20, 'topic-1', 'ann', 'filled', 'done'
+    from generate_series(1, ${some}::int) n`;
+  await sql`
+    insert into outrider.operations (action, filter, details, by, reason, id_max, total, state)
+    select 'run-parked', '{}', '{}', 'ann', 'filled', 1, 1, 'done'
+    from generate_series(1, ${some}::int) n`;
+  await sql`
+    insert into outrider.api_keys (name, hash, scopes, created_by, revoked_at)
+    select 'key-' || n, sha256(convert_to('key-' || n, 'UTF8')), array['events:read'], 'ann', now()
+    from generate_series(1, ${some}::int) n`;
 };
 
 const fillLetters = async (sql: Sql, letters: number): Promise<void> => {
