@@ -55,7 +55,10 @@ export const deadGroups = (
         const limit = String(listing.limit);
         return bodyOf(client["dead-letters"].groups.$get({ query: { ...query, limit } }));
       },
-      describe: ({ items }) => describeGroups(items, Date.now()),
+      describe: ({ items, isWhole }) => {
+        const text = describeGroups(items, Date.now());
+        return isWhole ? text : `${text}\n\nonly the newest letters were looked through`;
+      },
     }),
   );
 

@@ -1,7 +1,7 @@
 /** `/v1/dead-letters`: events that were given up. */
 
 import { fields, query } from "@outrider/http";
-import { exportLetters, groupLetters, readLetter, searchLetters } from "@outrider/redrive";
+import { exportLetters, groupStretch, readLetter, searchStretch } from "@outrider/redrive";
 import type { Letter } from "@outrider/redrive";
 import { Hono } from "hono";
 import { stream } from "hono/streaming";
@@ -13,7 +13,7 @@ import { letterDecisions } from "./letter-decisions.ts";
 import { letterFilter, letterFilterOf } from "./letter-filter.ts";
 import { look } from "./operation.ts";
 import type { OperationsEnv } from "./operation.ts";
-import { idPage, pageOf, pageProblems } from "./page.ts";
+import { pageOf, pageProblems, stretchPage } from "./page.ts";
 
 const summary = {
   id,
@@ -33,6 +33,11 @@ const summary = {
 const letterSummary = v.strictObject(summary);
 
 const group = v.strictObject({ fingerprint: v.string(), count, newest: letterSummary });
+
+const groups = v.strictObject({
+  items: v.array(group),
+  isWhole: v.pipe(v.boolean(), v.description("With a text only the newest are looked through")),
+});
 
 const historyEntry = v.strictObject({
   at: when,
@@ -80,15 +85,18 @@ export const letterRoutes = (deps: OperationsDeps) =>
         id: "listDeadLetters",
         scope: "events:read",
         summary: "Dead letters, the newest first",
-        answer: [200, "A page of letters", pageOf(letterSummary)],
+        answer: [200, "A page; with a text it may be short before the end", pageOf(letterSummary)],
         problems: pageProblems,
       }),
       listQuery(letterFilter),
       async (c) => {
         const { limit, cursor, ...wanted } = c.req.valid("query");
-        const page = await idPage({ limit, cursor }, ({ last, ...size }) =>
-          searchLetters(deps.sql, letterFilterOf(wanted), { ...size, before: last }),
-        );
+        const filter = letterFilterOf(wanted);
+        const page = await stretchPage({ limit, cursor }, async ({ last, ...size }) => {
+          const asked = { ...size, before: last };
+          const { letters, rest } = await searchStretch(deps.sql, filter, asked);
+          return { found: letters, rest };
+        });
         return c.json(page);
       },
     )
@@ -98,14 +106,15 @@ export const letterRoutes = (deps: OperationsDeps) =>
         id: "groupDeadLetters",
         scope: "events:read",
         summary: "What the letters died of, the largest group first",
-        answer: [200, "The groups", v.strictObject({ items: v.array(group) })],
+        answer: [200, "The groups", groups],
         problems: { 422: "A filter is invalid" },
       }),
       query(fields({ ...letterFilter, limit: groupsLimit })),
       async (c) => {
         const { limit, ...wanted } = c.req.valid("query");
         const filter = letterFilterOf(wanted);
-        return c.json({ items: await groupLetters(deps.sql, filter, limitOf(limit)) });
+        const found = await groupStretch(deps.sql, filter, limitOf(limit));
+        return c.json({ items: found.groups, isWhole: found.isWhole });
       },
     )
     .get(

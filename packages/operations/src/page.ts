@@ -54,14 +54,25 @@ export const pageProblems = {
 
 type AskedPage = Readonly<{ limit?: string | undefined; cursor?: string | undefined }>;
 
+type IdPage = Readonly<{ limit: number; last: number | undefined }>;
+
 /** A page of a list that goes by ids, from one on that was the last of another page. */
-export const idPage = async <T extends Readonly<{ id: number }>>(
+export const idPage = <T extends Readonly<{ id: number }>>(
+  asked: AskedPage,
+  read: (page: IdPage) => Promise<readonly T[]>,
+): Promise<Page<T>> =>
+  stretchPage(asked, async (page) => ({ found: await read(page), rest: undefined }));
+
+/** The same where a look may end early: behind the id `rest` nothing has been looked at. */
+export const stretchPage = async <T extends Readonly<{ id: number }>>(
   { limit: asked, cursor }: AskedPage,
-  read: (page: Readonly<{ limit: number; last: number | undefined }>) => Promise<readonly T[]>,
+  read: (page: IdPage) => Promise<Readonly<{ found: readonly T[]; rest: number | undefined }>>,
 ): Promise<Page<T>> => {
   const limit = limitOf(asked);
-  const found = await read({ limit: limit + 1, last: idCursor(cursor) });
-  return toPage(found, limit, (one) => [one.id]);
+  const { found, rest } = await read({ limit: limit + 1, last: idCursor(cursor) });
+  const page = toPage(found, limit, (one) => [one.id]);
+  if (page.next !== null || rest === undefined) return page;
+  return { ...page, next: encode([rest]) };
 };
 
 const idCursor = (cursor: string | undefined): number | undefined =>

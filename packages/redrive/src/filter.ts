@@ -7,6 +7,8 @@ export type LetterState = (typeof letterStates)[number];
 
 export type LetterFilter = Readonly<{
   ids?: readonly number[] | undefined;
+  /** None with a lower id. */
+  idMin?: number | undefined;
   state?: LetterState | undefined;
   /** Who gave up. */
   origin?: "relay" | "handler" | undefined;
@@ -27,10 +29,11 @@ export type LetterFilter = Readonly<{
 
 /** A condition on `outrider.dead_letters letter`. */
 export const matches = (sql: Sql | TransactionSql, filter: LetterFilter) => {
-  const { ids, state, origin, handler, topic, code, fingerprint, key, eventId } = filter;
+  const { ids, idMin, state, origin, handler, topic, code, fingerprint, key, eventId } = filter;
   const { since, until, text } = filter;
   const all = [
     ids && sql`letter.id = any(${ids}::bigint[])`,
+    idMin !== undefined && sql`letter.id >= ${idMin}`,
     state && sql`letter.state = ${state}`,
     origin && sql`letter.origin = ${origin}`,
     handler !== undefined && sql`letter.handler = ${handler}`,

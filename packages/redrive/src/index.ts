@@ -18,3 +18,5 @@ export { cancelReplay, createReplay, listReplays, planReplay, readReplay } from 
 export { resumeReplay } from "./replays.ts";
 export type { Offered, Replay, ReplayPage, ReplayPlan, ReplayState } from "./replays.ts";
 export type { ReplaySummary, ReplayWish } from "./replays.ts";
+export { groupStretch, searchStretch } from "./stretch.ts";
+export type { FoundGroups, FoundLetters } from "./stretch.ts";
