@@ -4,7 +4,7 @@
  */
 
 import { createDecodes, createKey, createKeyCheck } from "@outrider/operations";
-import { createOperationsApi, startDriver } from "@outrider/operations";
+import { createOperationsApi, planning, startDriver } from "@outrider/operations";
 import type { OperationsDeps, Scope } from "@outrider/operations";
 import { writeRecord } from "@outrider/outbox";
 import { connect } from "@outrider/postgres";
@@ -56,7 +56,7 @@ export const createTestOperations = async (
   more: More = {},
 ): Promise<TestOperations> => {
   const { failuresMax, poolMax = 10, limits, isDriving = true, ...given } = more;
-  const sql = connect({ url, name: "test-operations", poolMax });
+  const sql = connect({ url, name: "test-operations", poolMax, parameters: planning });
   const { log, lines } = createKeptLog();
   const deps = { sql, log: silentLog, random: () => 0, writeRecord };
   const driver = isDriving ? startDriver(deps) : undefined;

@@ -6,7 +6,7 @@ import { openRetryQueues } from "@outrider/bullmq";
 import { createQueueBoard } from "@outrider/bullmq/board";
 import type { Catalogue } from "@outrider/event";
 import { createDecodes, createKeyCheck, createOperationsApi } from "@outrider/operations";
-import { createQueuePages, startDriver } from "@outrider/operations";
+import { createQueuePages, planning, startDriver } from "@outrider/operations";
 import { writeRecord } from "@outrider/outbox";
 import { connect } from "@outrider/postgres";
 import { createLogger, createRegistry, createRequestMetric } from "@outrider/runtime";
@@ -48,7 +48,8 @@ await runProcess({ name, log }, async (onStop) => {
   const { databaseUrl: url, databasePoolMax: poolMax, kafka, redisUrl } = settings;
   const { host: hostname, port, clientAddressHeader } = settings;
   // Below the API's own time limit.
-  const sql = connect({ url, name, poolMax, statementTimeoutMs: 8_000, lockTimeoutMs: 5_000 });
+  const limits = { statementTimeoutMs: 8_000, lockTimeoutMs: 5_000 };
+  const sql = connect({ url, name, poolMax, ...limits, parameters: planning });
   onStop("database", () => sql.end({ timeout: 2 }));
   const reader = kafka && createTopicReader(kafka);
   onStop("Kafka", async () => reader?.close());

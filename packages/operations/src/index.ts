@@ -16,5 +16,6 @@ export { createKey, replaceKey } from "./keys.ts";
 export type { ApiKey } from "./keys.ts";
 export { createQueuePages } from "./queue-pages.ts";
 export type { ParkedKey } from "./parked.ts";
+export { planning } from "./planning.ts";
 export type { ComparedQueue } from "./retry-queue.ts";
 export type { HandlerLag } from "./lag.ts";
