@@ -175,7 +175,8 @@ export const parkedHeads = outrider.table(
   (table) => [
     // Hashed, since an index entry has room for 2,700 bytes and a key may be longer.
     pg.uniqueIndex("parked_heads_key").on(table.handler, table.topic, sql`sha256(${table.key})`),
-    pg.index("parked_heads_due").on(table.handler, table.dueAt),
+    // With the time it was parked, all that is counted of a handler's keys is in the index.
+    pg.index("parked_heads_due").on(table.handler, table.dueAt, table.createdAt),
   ],
 );
 
