@@ -243,22 +243,21 @@ export type OutboxLook = Readonly<{
 /** The outbox has no index by event: it is written for each event, and asked here alone. */
 export const readPendingEvent = async (sql: Sql, id: string): Promise<OutboxLook> => {
   const rows = await sql<(OutboxRow & { examined: number })[]>`
-    with looked as materialized (
-      select first.* from outrider.shards s
-      cross join lateral (
-        select o.id, o.event_id, o.shard from outrider.outbox o where o.shard = s.shard
-        order by o.id limit ${outboxRowsMax}
+    select looked.examined, 'pending' as state, found.shard, null as letter, found.type,
+      found.version, found.topic, found.key, found.created_at as "createdAt"
+    from (
+      select count(*)::int as examined, max(first.id) filter (where first.event_id = ${id}) as id,
+        max(first.shard) filter (where first.event_id = ${id}) as shard
+      from (
+        select oldest.* from outrider.shards s
+        cross join lateral (
+          select o.id, o.event_id, o.shard from outrider.outbox o where o.shard = s.shard
+          order by o.id limit ${outboxRowsMax}
+        ) as oldest
+        limit ${outboxRowsMax}
       ) as first
-      limit ${outboxRowsMax}
-    )
-    select (select count(*)::int from looked) as examined, 'pending' as state, found.shard,
-      null as letter, found.type, found.version, found.topic, found.key,
-      found.created_at as "createdAt"
-    from (select) as always
-    left join (
-      select o.* from looked join outrider.outbox o on o.shard = looked.shard and o.id = looked.id
-      where looked.event_id = ${id} limit 1
-    ) as found on true`;
+    ) as looked
+    left join outrider.outbox found on found.shard = looked.shard and found.id = looked.id`;
   const [row] = rows;
   if (!row) return { found: undefined, isWhole: true };
   const { examined, ...found } = row;

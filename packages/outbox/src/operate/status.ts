@@ -92,17 +92,18 @@ const readShards = (sql: Sql): Promise<ShardStatus[]> => sql<ShardStatus[]>`
     case when s.deadline >= clock_timestamp()
       then (extract(epoch from s.deadline - clock_timestamp()) * 1000)::float8
       end as "leaseLeftMs",
-    pending.count as pending, pending.age as "oldestAgeMs"
+    pending.count as pending,
+    (extract(epoch from clock_timestamp() - first.created_at) * 1000)::float8 as "oldestAgeMs"
   from outrider.shards s
   left join outrider.relays r on r.owner = s.owner
+  -- Of the index alone; a column that is not in it would be fetched from every row.
   cross join lateral (
-    select count(*)::int as count,
-      (extract(epoch from clock_timestamp() - min(created_at)) * 1000)::float8 as age
-    from (
-      select created_at from outrider.outbox o where o.shard = s.shard order by o.id
-      limit ${countMax}
-    ) as first
+    select count(*)::int as count
+    from (select from outrider.outbox o where o.shard = s.shard limit ${countMax}) as counted
   ) as pending
+  left join lateral (
+    select o.created_at from outrider.outbox o where o.shard = s.shard order by o.id limit 1
+  ) as first on true
   order by s.shard`;
 
 const readRelays = (sql: Sql): Promise<RelayStatus[]> => sql<RelayStatus[]>`
