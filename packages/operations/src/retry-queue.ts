@@ -91,12 +91,15 @@ export const readRetries = async (
     from outrider.parked_heads where id = any(${timers}::bigint[])
     union
     (
-      select id::float8, handler, topic, key, due_at, true
-      from outrider.parked_heads
-      where handler in (select name from outrider.handlers where queue = ${queue})
-        and due_at > clock_timestamp() + interval '1 s' and due_at < 'infinity'
-        and timer_at = due_at
-      order by due_at limit ${jobsMax}
+      select next.* from outrider.handlers h
+      cross join lateral (
+        select id::float8, handler, topic, key, due_at, true from outrider.parked_heads
+        where handler = h.name and timer_at = due_at
+          and due_at > statement_timestamp() + interval '1 s' and due_at < 'infinity'
+        order by due_at limit ${jobsMax}
+      ) as next
+      where h.queue = ${queue}
+      order by next.due_at limit ${jobsMax}
     )`;
   const keys = rows.map((row) => ({ ...row, key: row.key.toString("utf8") }));
   return compareQueue(queue, found, keys);

@@ -36,6 +36,8 @@ export const matches = (sql: Sql | TransactionSql, filter: LetterFilter) => {
     idMin !== undefined && sql`letter.id >= ${idMin}`,
     state && sql`letter.state = ${state}`,
     origin && sql`letter.origin = ${origin}`,
+    // Of the relay's there is no index, but of those without a handler.
+    origin === "relay" && sql`letter.handler is null`,
     handler !== undefined && sql`letter.handler = ${handler}`,
     topic !== undefined && sql`letter.topic = ${topic}`,
     code !== undefined && sql`letter.code = ${code}`,

@@ -38,30 +38,46 @@ const groupsMax = 50;
 const waitingMax = 1_000_000;
 const examplesMax = 5;
 
-/** All of it is one look: the letters may change meanwhile, and what is created later says so. */
+/** Each part is one look: the letters may change meanwhile, and what is created later says so. */
 export const previewRedrive = async (
   sql: Sql,
   filter: LetterFilter,
   decodes: Decodes,
 ): Promise<Preview> => {
   const open = { ...filter, state: "open" } as const;
+  const [counts, groups, undecodable] = await Promise.all([
+    readCounts(sql, open),
+    readGroups(sql, open),
+    countUndecodable(sql, open, decodes),
+  ]);
+  const { letters, keys, lateLetters, lateKeys, handled, waiting } = counts;
+  return {
+    ...{ letters, keys, groups, handled, waiting, undecodable },
+    outOfOrder: { letters: lateLetters, keys: lateKeys },
+  };
+};
+
+const readCounts = async (sql: Sql, filter: LetterFilter): Promise<Counts> => {
   const [counts] = await sql<Counts[]>`
     with chosen as (
-      select letter.*, p.head,
+      select letter.id, letter.handler, letter.topic, letter.key, letter.event_id, p.head,
         case when letter.origin = 'relay' then letter.skipped else p.head is null end as is_late
       from outrider.dead_letters letter
       left join outrider.parked p
         on p.handler = letter.handler and p.event_id = letter.event_id
-      where ${matches(sql, open)}
+      where ${matches(sql, filter)}
     )
     select count(*)::int as letters,
       count(distinct (handler, topic, sha256(key)))::int as keys,
       count(*) filter (where is_late)::int as "lateLetters",
       count(distinct (handler, topic, sha256(key))) filter (where is_late)::int as "lateKeys",
       (
+        -- One look for each letter: the inbox is never read whole.
         select count(*)::int from chosen c
-        join outrider.inbox i on i.handler = c.handler and i.event_id = c.event_id
-        where i.state = 'handled'
+        cross join lateral (
+          select from outrider.inbox i
+          where i.handler = c.handler and i.event_id = c.event_id and i.state = 'handled' limit 1
+        ) as once
       ) as handled,
       (
         select count(*)::int from (
@@ -75,19 +91,18 @@ export const previewRedrive = async (
         ) as behind
       ) as waiting
     from chosen`;
-  const groups = await sql<PreviewGroup[]>`
+  if (!counts) throw new Error("no row");
+  return counts;
+};
+
+const readGroups = async (sql: Sql, filter: LetterFilter): Promise<PreviewGroup[]> => [
+  ...(await sql<PreviewGroup[]>`
     select letter.handler, letter.topic, letter.code, count(*)::int as letters
-    from outrider.dead_letters letter where ${matches(sql, open)}
+    from outrider.dead_letters letter where ${matches(sql, filter)}
     group by letter.handler, letter.topic, letter.code
     order by count(*) desc, letter.handler, letter.topic, letter.code
-    limit ${groupsMax}`;
-  const { letters, keys, lateLetters, lateKeys, handled, waiting } = counts as Counts;
-  return {
-    ...{ letters, keys, groups: [...groups], handled, waiting },
-    outOfOrder: { letters: lateLetters, keys: lateKeys },
-    undecodable: await countUndecodable(sql, open, decodes),
-  };
-};
+    limit ${groupsMax}`),
+];
 
 type Counts = Readonly<{
   letters: number;

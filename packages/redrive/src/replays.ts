@@ -137,14 +137,14 @@ export const listReplays = async (
 export const readReplay = async (sql: Sql | TransactionSql, id: number): Promise<Replay> => {
   const [row] = await sql<(Row & { parked: number; dead: number })[]>`
     select ${columns(sql)},
-      (
+      case when r.ran_as = r.handler then 0 else (
         select count(*)::int from outrider.parked p
-        where p.handler = r.ran_as and p.handler <> r.handler and p.state = 'due'
-      ) as parked,
-      (
+        where p.handler = r.ran_as and p.state = 'due'
+      ) end as parked,
+      case when r.ran_as = r.handler then 0 else (
         select count(*)::int from outrider.dead_letters letter
-        where letter.handler = r.ran_as and letter.handler <> r.handler and letter.state = 'open'
-      ) as dead
+        where letter.handler = r.ran_as and letter.state = 'open'
+      ) end as dead
     from outrider.replays r where r.id = ${id}`;
   if (!row) throw fault("not_found", `There is no replay ${id}`);
   const ranges = await sql<Replay["ranges"][number][]>`

@@ -44,7 +44,7 @@ export const readBacklog = async (sql: Sql): Promise<Backlog> => {
         select count(*)::int
         from (
           select 1 from outrider.dead_letters
-          where state = 'open' and origin = 'relay' limit ${countMax}
+          where state = 'open' and origin = 'relay' and handler is null limit ${countMax}
         ) as counted
       ) as "openLetters"`;
   if (!row) throw new Error("no row");

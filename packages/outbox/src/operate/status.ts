@@ -128,7 +128,8 @@ const readBlocked = async (sql: Sql): Promise<BlockedStatus[]> => {
 
 const readOpenLetters = (sql: Sql) => sql<{ code: string; count: number }[]>`
   select code, count(*)::int as count from outrider.dead_letters
-  where origin = 'relay' and state = 'open' group by code order by count desc, code`;
+  where origin = 'relay' and state = 'open' and handler is null
+  group by code order by count desc, code`;
 
 /** The oldest first: by the age of what they keep, in transactions. */
 const readHolders = (sql: Sql): Promise<Holder[]> => sql<Holder[]>`
