@@ -236,6 +236,12 @@ export const lifeLooks = ({ events }: Places): Look[] => [
 
 export const eventPath = (id: string, query: Query = {}): string => pathOf(`/events/${id}`, query);
 
+/** Reads all letters that match: with each filter. */
+export const exportLooks = (places: Places): Look[] => [
+  ...many("export", "/dead-letters/export")(letterFilters(places)),
+  ...many("preview", "/redrives/preview")(letterFilters(places)),
+];
+
 /** What a redrive would do; all letters that match are read. */
 export const previewLooks = (): Look[] =>
   many(
