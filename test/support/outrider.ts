@@ -1,34 +1,42 @@
 /** Commands of `outrider` in the test's own process: what they say, and their exit code. */
 
 import { isFault } from "@outrider/event";
+import type { KafkaConnection } from "@outrider/event";
+import { silentReport } from "@outrider/stack";
 import { Command, CommanderError } from "commander";
+import { apiOf, withApi } from "../../apps/cli/src/arguments.ts";
 import type { Finish } from "../../apps/cli/src/arguments.ts";
 import { addOperators } from "../../apps/cli/src/main.ts";
+import type { Context } from "../../apps/cli/src/main.ts";
 import { createTestContext } from "./cli.ts";
 
 export type Answer = Readonly<{ stdout: string; stderr: string; code: number }>;
 
 /** A database, or an operations API elsewhere. */
 export type Given =
-  | Readonly<{ databaseUrl: string; kafka?: Readonly<{ bootstrapServers: string }> }>
-  | Readonly<{ url: string; key: string }>;
+  | Readonly<{ databaseUrl: string; kafka?: KafkaConnection; redisUrl?: string }>
+  | Readonly<{ url: string; key?: string }>;
 
-export const runOutrider = async (given: Given, args: readonly string[]): Promise<Answer> => {
-  const settings =
-    "url" in given
-      ? { outrider: { stack: "embedded" as const, ...given } }
-      : { ...given, outrider: { stack: "embedded" as const } };
-  const context = createTestContext({ settings });
+export const runOutrider = async (
+  given: Given,
+  args: readonly string[],
+  more: Pick<Partial<Context>, "signal" | "report"> = {},
+): Promise<Answer> => {
+  const said: string[] = [];
   const errors: string[] = [];
   let code = 0;
   const run = (async (verb: Parameters<Finish>[0]) => {
+    const { url, key, ...services } = { url: undefined, key: undefined, ...given };
+    const outrider = { ...(url && { url }), ...(key && { key }), ...apiOf(program) };
+    const report = { ...silentReport, say: (line: string) => void said.push(line) };
+    const context = createTestContext({ report, ...more, settings: { ...services, outrider } });
     code = await verb(context).catch((error: unknown) => {
       if (!isFault(error)) throw error;
       errors.push(`${error.message}\n`);
       return 1;
     });
   }) as unknown as Finish;
-  const program = new Command("outrider")
+  const program = withApi(new Command("outrider"))
     .exitOverride()
     .configureOutput({ writeErr: (text) => void errors.push(text) });
   addOperators(program, run);
@@ -38,6 +46,6 @@ export const runOutrider = async (given: Given, args: readonly string[]): Promis
     if (!(error instanceof CommanderError)) throw error;
     code = error.exitCode;
   }
-  const stdout = context.said.map((line) => `${line}\n`).join("");
+  const stdout = said.map((line) => `${line}\n`).join("");
   return { stdout, stderr: errors.join(""), code };
 };

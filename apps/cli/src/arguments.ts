@@ -9,6 +9,22 @@ import type { Context } from "./main.ts";
 /** Runs a verb and ends the process with its exit code. */
 export type Finish = (verb: (context: Context) => Promise<number>) => Promise<never>;
 
+/**
+ * For every command. The names are of no option below: the program takes what is its own wherever
+ * it stands, and a filter that is lost like that means everything.
+ */
+export const withApi = (program: Command): Command =>
+  program
+    .option("--url <url>", "of an operations API to work through; or OUTRIDER_URL")
+    .option("--api-key <key>", "for it; better in OUTRIDER_KEY, since others see arguments");
+
+export type Api = Readonly<{ url?: string; key?: string }>;
+
+export const apiOf = (program: Command): Api => {
+  const { url, apiKey } = program.opts<{ url?: string; apiKey?: string }>();
+  return { ...(url !== undefined && { url }), ...(apiKey !== undefined && { key: apiKey }) };
+};
+
 export const integer =
   (from: number, to: number) =>
   (text: string): number => {

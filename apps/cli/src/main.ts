@@ -8,7 +8,8 @@ import { settingsOrExit } from "@outrider/runtime";
 import { describeHost } from "@outrider/stack";
 import { Command, Option } from "commander";
 import { check } from "./check.ts";
-import type { Finish } from "./arguments.ts";
+import { apiOf, withApi } from "./arguments.ts";
+import type { Api, Finish } from "./arguments.ts";
 import { addDead } from "./dead-command.ts";
 import { dev } from "./dev.ts";
 import { migrate } from "./migrate.ts";
@@ -27,11 +28,9 @@ export const main = async (root: string): Promise<void> => {
   const { version = "0.0.0" } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
     version?: string;
   };
-  const program = new Command("outrider")
+  const program = withApi(new Command("outrider"))
     .description("Outrider gets an event from its transaction to every handler that needs it.")
-    .version(version)
-    .option("--url <url>", "of an operations API to work through; or OUTRIDER_URL")
-    .option("--key <key>", "for it; better in OUTRIDER_KEY, since others see arguments");
+    .version(version);
 
   program
     .command("dev")
@@ -64,7 +63,7 @@ export const main = async (root: string): Promise<void> => {
     .addOption(profile)
     .action((options: { profile: Profile }) => finish(topics(context(root), "apply", options)));
 
-  const run: Finish = (verb) => finish(verb(context(root, program.opts())));
+  const run: Finish = (verb) => finish(verb(context(root, apiOf(program))));
   addOperators(program, run);
   await program.parseAsync();
 };
@@ -79,7 +78,7 @@ export const addOperators = (program: Command, run: Finish): void => {
 /** What a verb may use of the world. */
 export type Context = ReturnType<typeof context>;
 
-const context = (root: string, { url, key }: Readonly<{ url?: string; key?: string }> = {}) => {
+const context = (root: string, api: Api = {}) => {
   const { stdout, env } = process;
   // A reader that goes away (`| head`, a closed terminal) is no reason to leave things running.
   stdout.on("error", () => {});
@@ -88,7 +87,7 @@ const context = (root: string, { url, key }: Readonly<{ url?: string; key?: stri
     /** Whose `.outrider` holds data, logs and what runs. */
     stateRoot: root,
     host: describeHost(env),
-    settings: settingsOrExit(cliSettings, { env, overrides: { outrider: { url, key } } }),
+    settings: settingsOrExit(cliSettings, { env, overrides: { outrider: api } }),
     /** The Bun that runs us. */
     bun: process.execPath,
     report: createReporter({

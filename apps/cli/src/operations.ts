@@ -63,7 +63,9 @@ export const withOperations = async (
   const { url, key } = context.settings.outrider ?? {};
   if (url === undefined)
     return withDatabase(context, (sql) => actLocally(context, { sql, who, act }));
-  if (key === undefined) throw fault("settings_invalid", "A key is needed: OUTRIDER_KEY or --key");
+  if (key === undefined) {
+    throw fault("settings_invalid", "A key is needed: OUTRIDER_KEY, or --api-key");
+  }
   if (who.by !== undefined) throw fault("invalid", "--by is for this machine: the key has a name");
   const send = async (request: Request): Promise<Response> => {
     request.headers.set("authorization", `Bearer ${key}`);
