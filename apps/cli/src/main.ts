@@ -10,6 +10,7 @@ import { Command, Option } from "commander";
 import { check } from "./check.ts";
 import { apiOf, withApi } from "./arguments.ts";
 import type { Api, Finish } from "./arguments.ts";
+import { addCompletions } from "./completions.ts";
 import { addDead } from "./dead-command.ts";
 import { dev } from "./dev.ts";
 import { migrate } from "./migrate.ts";
@@ -65,6 +66,7 @@ export const main = async (root: string): Promise<void> => {
 
   const run: Finish = (verb) => finish(verb(context(root, apiOf(program))));
   addOperators(program, run);
+  addCompletions(program, (script) => void process.stdout.write(script));
   await program.parseAsync();
 };
 
