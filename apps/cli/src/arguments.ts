@@ -141,13 +141,17 @@ export const comingMoment = (text: string): Date =>
 export const byOption = () =>
   new Option("--by <name>", "who decides; the user of this machine otherwise");
 
-/** What comes after another page of a list. */
-export const withPaging = (command: Command, limit: number): Command =>
+/** How it is shown what changes. */
+export const withShowing = (command: Command): Command =>
   command
-    .option("--limit <number>", "at most so many", integer(1, 10_000), limit)
-    .option("--cursor <text>", "go on behind another page")
     .option("--json", "for machines; with --watch a line for each look")
     .option("--watch", "look again and again until stopped");
+
+/** What comes after another page of a list. */
+export const withPaging = (command: Command, limit: number): Command =>
+  withShowing(command)
+    .option("--limit <number>", "at most so many", integer(1, 10_000), limit)
+    .option("--cursor <text>", "go on behind another page");
 
 export type ListingOptions = Readonly<{
   limit: number;

@@ -19,8 +19,10 @@ export const followBulk = async (
   { id, json }: Readonly<{ id: number; json: boolean }>,
 ): Promise<number> => {
   const step = json ? undefined : report.step(`operation ${id}`);
-  const driving = drive?.bulk(id);
   let operation = await read(client, id);
+  const driving = drive?.bulk(id);
+  // Heard of below, also when a look fails before.
+  driving?.catch(() => {});
   while (operation.state === "running" && !signal.aborted) {
     step?.note(`${operation.done + operation.refused} of ${operation.total}`);
     const rest = delay(lookMs, undefined, { signal }).catch(() => {});
@@ -30,6 +32,9 @@ export const followBulk = async (
   await driving;
   step?.end();
   report.say(json ? JSON.stringify(operation) : describeOperation(operation));
+  if (!json && drive && operation.state === "running") {
+    report.say(`go on with: outrider operation drive ${id}`);
+  }
   return codeOf(operation);
 };
 
@@ -62,6 +67,13 @@ export const operationShow = (
     });
     return codeOf(operation);
   });
+
+/** Another process may be at it, too: they take turns. */
+export const operationDrive = (
+  context: Context,
+  driving: Readonly<{ id: number; json: boolean }>,
+): Promise<number> =>
+  withOperations(context, (operations) => followBulk(context, operations, driving));
 
 export const operationList = (context: Context, listing: Listing): Promise<number> =>
   withOperations(context, ({ client }) =>

@@ -1,8 +1,8 @@
 /** Arguments of `outrider dead ...`. */
 
 import type { Command } from "commander";
-import { filterOf, idArgument, listingOf, stateOption, timeSpan } from "./arguments.ts";
-import { withFilter, withPaging } from "./arguments.ts";
+import { filterOf, idArgument, integer, listingOf, stateOption, timeSpan } from "./arguments.ts";
+import { withFilter, withPaging, withShowing } from "./arguments.ts";
 import type { FilterOptions, Finish, ListingOptions } from "./arguments.ts";
 import { deadClean, deadDecide, deadExport, deadGroups, deadList } from "./dead.ts";
 import { deadRelease, deadShow } from "./dead.ts";
@@ -46,16 +46,17 @@ export const addDead = (program: Command, run: Finish): void => {
 };
 
 const addLooks = (dead: Command, run: Finish): void => {
-  const listing = (name: string, description: string, limit: number) => {
-    const command = dead.command(name).description(description).addOption(openByDefault());
-    return withPaging(withFilter(command), limit);
-  };
-  listing("list", "the newest first", 50).action((options: FilterOptions & ListingOptions) =>
-    run((context) => deadList(context, { query: filterOf(options), ...listingOf(options) })),
+  const filtering = (name: string, description: string) =>
+    withFilter(dead.command(name).description(description).addOption(openByDefault()));
+  withPaging(filtering("list", "the newest first"), 50).action(
+    (options: FilterOptions & ListingOptions) =>
+      run((context) => deadList(context, { query: filterOf(options), ...listingOf(options) })),
   );
-  listing("groups", "what they died of", 20).action((options: FilterOptions & ListingOptions) =>
-    run((context) => deadGroups(context, { query: filterOf(options), ...listingOf(options) })),
-  );
+  withShowing(filtering("groups", "what they died of, the largest group first"))
+    .option("--limit <number>", "at most so many", integer(1, 1000), 20)
+    .action((options: FilterOptions & Omit<ListingOptions, "cursor">) =>
+      run((context) => deadGroups(context, { query: filterOf(options), ...listingOf(options) })),
+    );
   dead
     .command("show")
     .description("everything about one letter")
@@ -64,8 +65,7 @@ const addLooks = (dead: Command, run: Finish): void => {
     .action((id: number, { json = false }: Flags) =>
       run((context) => deadShow(context, { id, json })),
     );
-  const whole = dead.command("export").description("whole letters, one a line, as JSON");
-  withFilter(whole.addOption(openByDefault())).action((options: FilterOptions) =>
+  filtering("export", "whole letters, one a line, as JSON").action((options: FilterOptions) =>
     run((context) => deadExport(context, filterOf(options))),
   );
 };

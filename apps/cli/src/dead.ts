@@ -37,7 +37,7 @@ export const describeLetters = (letters: readonly Json<LetterSummary>[], nowMs: 
       ago(one.buriedAt, nowMs),
       one.attempts,
       one.handler ?? "relay",
-      one.code,
+      printable(one.code, 30),
       printable(one.topic, 30),
       printable(one.key, 30),
       printable(one.type ?? "-", 30),
@@ -47,17 +47,19 @@ export const describeLetters = (letters: readonly Json<LetterSummary>[], nowMs: 
 
 export const deadGroups = (
   context: Context,
-  { query, ...listing }: Listing & Readonly<{ query: LetterQuery }>,
+  { query, limit, ...showing }: Omit<Listing, "cursor"> & Readonly<{ query: LetterQuery }>,
 ): Promise<number> =>
   withOperations(context, ({ client }) =>
-    watch(context, listing, {
-      read: async () => {
-        const limit = String(listing.limit);
-        return bodyOf(client["dead-letters"].groups.$get({ query: { ...query, limit } }));
+    watch(context, showing, {
+      read: () => {
+        const asked = { ...query, limit: String(limit) };
+        return bodyOf(client["dead-letters"].groups.$get({ query: asked }));
       },
       describe: ({ items, isWhole }) => {
-        const text = describeGroups(items, Date.now());
-        return isWhole ? text : `${text}\n\nonly the newest letters were looked through`;
+        const table = describeGroups(items, Date.now());
+        const more = items.length < limit ? [] : ["there may be more: --limit"];
+        const part = isWhole ? [] : ["only the newest letters were looked through"];
+        return [table, ...[...more, ...part].map((line) => `\n${line}`)].join("\n");
       },
     }),
   );
@@ -71,7 +73,7 @@ export const describeGroups = (groups: readonly Json<LetterGroup>[], nowMs: numb
       newest.id,
       ago(newest.buriedAt, nowMs),
       newest.handler ?? "relay",
-      newest.code,
+      printable(newest.code, 30),
       // Whole, to be copied.
       printable(fingerprint, 1000),
     ]),
@@ -114,7 +116,7 @@ export const describeLetter = (letter: ShownLetter): string => {
   const field = (name: string, value: string | number) => `${name.padEnd(10)} ${value}`;
   const closed = letter.closedAt
     ? [
-        field("closed", `${letter.closedAt} by ${letter.closedBy}`),
+        field("closed", `${letter.closedAt} by ${printable(letter.closedBy ?? "-", 60)}`),
         field("reason", printable(letter.reason ?? "", 200)),
         ...(letter.replacedBy ? [field("replaced", `by event ${letter.replacedBy}`)] : []),
       ]
@@ -122,15 +124,15 @@ export const describeLetter = (letter: ShownLetter): string => {
   return [
     field("letter", `${letter.id}, ${letter.state}${letter.skipped ? ", skipped" : ""}`),
     field("by", letter.handler ?? "relay"),
-    field("cause", `${letter.code}: ${printable(letter.message, 300)}`),
+    field("cause", `${printable(letter.code, 60)}: ${printable(letter.message, 300)}`),
     field("group", printable(letter.fingerprint, 1000)),
     field("tries", letter.attempts),
     field("buried", letter.buriedAt),
     ...closed,
     field("waiting", `${letter.waiting} events of its key`),
     field("event", letter.eventId),
-    field("type", `${letter.type ?? "-"}, version ${letter.version ?? "-"}`),
-    field("topic", letter.topic),
+    field("type", `${printable(letter.type ?? "-", 100)}, version ${letter.version ?? "-"}`),
+    field("topic", printable(letter.topic, 100)),
     ...(letter.partition === null
       ? []
       : [field("place", `partition ${letter.partition}, offset ${letter.offset}`)]),

@@ -29,14 +29,15 @@ const payloadMax = 500;
 
 export const describeLife = (life: Json<EventLife>): string => {
   const field = (name: string, value: string) => `${name.padEnd(10)} ${value}`;
+  const short = (one: string | null) => printable(one ?? "-", 100);
   const { type, version, source, topic, key, record, story } = life;
   const place = record ? `, partition ${record.partition}, offset ${record.offset}` : "";
   const payload = record ? [field("payload", printable(record.payload, payloadMax))] : [];
   const width = Math.max(0, ...story.map((one) => one.handler?.length ?? 0));
   return [
     field("event", life.id),
-    field("type", `${type ?? "-"}, version ${version ?? "-"}, from ${source ?? "-"}`),
-    field("topic", `${printable(topic ?? "-", 100)}${place}`),
+    field("type", `${short(type)}, version ${version ?? "-"}, from ${short(source)}`),
+    field("topic", `${short(topic)}${place}`),
     field("key", printable(key ?? "-", 200)),
     ...payload,
     "",

@@ -7,7 +7,7 @@ import { bodyOf, withOperations } from "./operations.ts";
 import type { Json, OperationsClient } from "./operations.ts";
 import { attentionCode, show, watch } from "./show.ts";
 import type { Showing } from "./show.ts";
-import { ago, duration, printable, textTable } from "./text-table.ts";
+import { ago, printable, textTable, whenOf } from "./text-table.ts";
 
 /** Exit code 3 when a handler is held back, runs nowhere, or has open letters. */
 export const handlersList = (context: Context, showing: Showing): Promise<number> =>
@@ -21,7 +21,10 @@ export const handlersList = (context: Context, showing: Showing): Promise<number
 
 const problemOf = (one: Json<HandlerLag>): string | undefined => {
   const { name, workers, group, breaker, openLetters } = one;
-  if (breaker) return `${name} is held back: ${breaker.code}: ${printable(breaker.message, 100)}`;
+  if (breaker) {
+    const { code, message } = breaker;
+    return `${name} is held back: ${printable(code, 60)}: ${printable(message, 100)}`;
+  }
   if (group !== null && workers === 0) return `nobody runs ${name}`;
   return openLetters > 0 ? `${name} has given up ${openLetters} events` : undefined;
 };
@@ -110,11 +113,7 @@ export const describeQueue = (found: Json<ComparedQueue>, nowMs: number): string
   const { waiting, delayed, active, failed } = counts;
   const jobsOf = `${delayed} delayed, ${waiting} waiting, ${active} active, ${failed} failed`;
   const head = `${queue}: ${jobsOf}`;
-  const due = (at: string | null) => {
-    if (at === null) return "-";
-    const inMs = Date.parse(at) - nowMs;
-    return inMs > 0 ? `in ${duration(inMs)}` : `${duration(-inMs)} ago`;
-  };
+  const due = (at: string | null) => (at === null ? "-" : whenOf(at, nowMs));
   const rows = [
     ...jobs.map((job) => [
       job.state,

@@ -6,7 +6,7 @@ import { bodyOf, withOperations } from "./operations.ts";
 import type { Json, Operations, Who } from "./operations.ts";
 import { collect, watch, withMore } from "./show.ts";
 import type { Listing } from "./show.ts";
-import { ago, printable, textTable } from "./text-table.ts";
+import { ago, printable, textTable, whenOf } from "./text-table.ts";
 
 export type NewKeyOptions = Who &
   Readonly<{ name: string; scopes: Scope[]; expiresInMs?: number; json: boolean }>;
@@ -49,7 +49,7 @@ export const keysList = (context: Context, listing: Listing): Promise<number> =>
 const describeKeys = (keys: readonly Json<ApiKey>[], nowMs: number): string => {
   if (keys.length === 0) return "no keys";
   return textTable(
-    ["key", "name", "state", "scopes", "made", "by", "used"],
+    ["key", "name", "state", "scopes", "made", "by", "used", "expires"],
     keys.map((one) => [
       one.id,
       printable(one.name, 40),
@@ -58,6 +58,7 @@ const describeKeys = (keys: readonly Json<ApiKey>[], nowMs: number): string => {
       ago(one.createdAt, nowMs),
       printable(one.createdBy, 30),
       one.usedAt === null ? "never" : ago(one.usedAt, nowMs),
+      one.expiresAt === null ? "never" : whenOf(one.expiresAt, nowMs),
     ]),
   );
 };

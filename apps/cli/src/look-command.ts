@@ -5,7 +5,7 @@ import type { Scope } from "@outrider/operations";
 import { Argument, Option } from "commander";
 import type { Command } from "commander";
 import { byOption, idArgument, integer, listingOf, timeSpan, uuid } from "./arguments.ts";
-import { withPaging } from "./arguments.ts";
+import { withPaging, withShowing } from "./arguments.ts";
 import type { Finish, ListingOptions } from "./arguments.ts";
 import { eventShow } from "./event.ts";
 import { handlersList, retryQueueShow, workersList } from "./handlers.ts";
@@ -17,11 +17,7 @@ type Flags = { json?: boolean; watch?: boolean };
 const showingOf = ({ json = false, watch = false }: Flags) => ({ json, watch });
 
 const looking = (program: Command, name: string, description: string): Command =>
-  program
-    .command(name)
-    .description(description)
-    .option("--json", "for machines; with --watch a line for each look")
-    .option("--watch", "look again and again until stopped");
+  withShowing(program.command(name).description(description));
 
 export const addLooks = (program: Command, run: Finish): void => {
   looking(program, "event", "one event's whole life; exit code 3 when a letter of it is open")

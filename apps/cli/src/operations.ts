@@ -6,11 +6,12 @@
 
 import { userInfo } from "node:os";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { createTopicReader } from "@outrider/broker";
 import { openRetryQueues } from "@outrider/bullmq";
-import { fault, faultCodes } from "@outrider/event";
+import { fault, faultCodes, isFault } from "@outrider/event";
 import type { Catalogue, FaultCode } from "@outrider/event";
-import { createDecodes, createLocalApi, recordDeed, stepBulk } from "@outrider/operations";
+import { createDecodes, createLocalApi, readBulk, recordDeed, stepBulk } from "@outrider/operations";
 import type { Deed, OperationsRoutes } from "@outrider/operations";
 import { writeRecord } from "@outrider/outbox";
 import type { Sql, TransactionSql } from "@outrider/postgres";
@@ -54,6 +55,9 @@ export const record = (
   return recordDeed(tx, { caller, requestId: crypto.randomUUID(), ...deed });
 };
 
+/** The API's own time limit is shorter. */
+const answerMs = 15_000;
+
 /** Throws what the API answers as a problem, and `unavailable` where it does not answer. */
 export const withOperations = async (
   context: Context,
@@ -69,13 +73,33 @@ export const withOperations = async (
   if (who.by !== undefined) throw fault("invalid", "--by is for this machine: the key has a name");
   const send = async (request: Request): Promise<Response> => {
     request.headers.set("authorization", `Bearer ${key}`);
+    const late = new AbortController();
+    // Until the answer begins: an export takes as long as it takes.
+    const timer = setTimeout(() => late.abort(), answerMs);
     try {
-      return await fetch(request, { redirect: "error" });
+      const asked = fetch(request, { redirect: "error", signal: late.signal });
+      return await unlessStopped(asked, context.signal);
     } catch (cause) {
+      if (isFault(cause)) throw cause;
       throw fault("unavailable", `The operations API does not answer at ${url}`, { cause });
+    } finally {
+      clearTimeout(timer);
     }
   };
   return act({ client: connectClient(url, send).v1 });
+};
+
+/** What is asked for after a stop is short: how far something is. */
+const unlessStopped = async <T>(work: Promise<T>, signal: AbortSignal): Promise<T> => {
+  if (signal.aborted) return work;
+  const { promise, reject } = Promise.withResolvers<never>();
+  const stop = () => reject(fault("unavailable", "It was stopped before there was an answer"));
+  signal.addEventListener("abort", stop, { once: true });
+  try {
+    return await Promise.race([work, promise]);
+  } finally {
+    signal.removeEventListener("abort", stop);
+  }
 };
 
 type Local = Readonly<{ sql: Sql; who: Who; act(operations: Operations): Promise<number> }>;
@@ -98,19 +122,30 @@ const actLocally = async (context: Context, { sql, who, act }: Local): Promise<n
     },
     byOf(who),
   );
-  const client = connectClient("http://localhost", async (request) => api.fetch(request)).v1;
+  const send = async (request: Request) =>
+    unlessStopped((async () => api.fetch(request))(), signal);
+  const client = connectClient("http://localhost", send).v1;
   const warn = (_: object, message?: string) => context.report.say(message ?? "");
   const drive = {
     redrive: (id: number) =>
       driveRedrive(sql, id, { log: { warn }, random: Math.random, signal }).then(() => {}),
-    bulk: async (id: number) => {
-      while (!signal.aborted && (await stepBulk(sql, id, writeRecord)));
-    },
+    bulk: (id: number) => driveBulk(sql, id, signal),
   };
   try {
     return await act({ client, drive });
   } finally {
     await Promise.all([reader?.close(), retryQueues?.close()]);
+  }
+};
+
+/** Between two tries to go on with what another process is at. */
+const turnMs = 200;
+
+const driveBulk = async (sql: Sql, id: number, signal: AbortSignal): Promise<void> => {
+  while (!signal.aborted) {
+    while (!signal.aborted && (await stepBulk(sql, id, writeRecord)));
+    if ((await readBulk(sql, id)).state !== "running") return;
+    await delay(turnMs, undefined, { signal }).catch(() => {});
   }
 };
 
@@ -126,17 +161,23 @@ const loadCatalogues = (root: string): Promise<Catalogue[]> =>
 export const bodyOf = async <T>(asked: Promise<ClientResponse<T, number, "json">>): Promise<T> => {
   const response = await asked;
   await assertOk(response);
-  return (await response.json()) as T;
+  const body = await response.text();
+  try {
+    return JSON.parse(body) as T;
+  } catch (cause) {
+    throw fault("unavailable", `What answers at ${response.url} is no operations API`, { cause });
+  }
 };
 
 export const assertOk = async (
-  response: Readonly<{ ok: boolean; status: number; text(): Promise<string> }>,
+  response: Readonly<{ ok: boolean; status: number; url: string; text(): Promise<string> }>,
 ): Promise<void> => {
   if (response.ok) return;
-  throw problemOf(response.status, await response.text());
+  const where = `What answers at ${response.url} with status ${response.status}`;
+  throw problemOf(await response.text(), `${where} is no operations API`);
 };
 
-const problemOf = (status: number, body: string): Error => {
+const problemOf = (body: string, otherwise: string): Error => {
   try {
     const {
       type,
@@ -150,7 +191,7 @@ const problemOf = (status: number, body: string): Error => {
     const fields = errors.map((one) => `\n  ${one.pointer.slice(1)} ${one.detail}`).join("");
     return fault(codeOf(type), `${detail}${fields}`);
   } catch {
-    return fault("unavailable", `The operations API answered with status ${status} and no problem`);
+    return fault("unavailable", otherwise);
   }
 };
 

@@ -6,7 +6,7 @@ import { Option } from "commander";
 import { byOption, comingMoment, idArgument, idsArgument, listingOf } from "./arguments.ts";
 import { withPaging } from "./arguments.ts";
 import type { Finish, ListingOptions } from "./arguments.ts";
-import { operationCancel, operationList, operationShow } from "./bulk.ts";
+import { operationCancel, operationDrive, operationList, operationShow } from "./bulk.ts";
 import { parkedDecide, parkedList, parkedShow } from "./parked.ts";
 import type { ParkedQuery, ParkedVerb } from "./parked.ts";
 
@@ -113,6 +113,14 @@ export const addOperation = (program: Command, run: Finish): void => {
     .option("--watch", "look again and again until it is over")
     .action((id: number, { json = false, watch = false }: { json?: boolean; watch?: boolean }) =>
       run((context) => operationShow(context, { id, json, watch })),
+    );
+  operation
+    .command("drive")
+    .description("go on with a running one whose process has ended")
+    .addArgument(idArgument("operation"))
+    .option("--json", "for machines")
+    .action((id: number, { json = false }: { json?: boolean }) =>
+      run((context) => operationDrive(context, { id, json })),
     );
   operation
     .command("cancel")

@@ -42,7 +42,7 @@ export const describeParked = (keys: readonly Json<ParkedKey>[], nowMs: number):
       one.events,
       one.first.attempts,
       ago(one.parkedAt, nowMs),
-      one.first.code ?? "-",
+      printable(one.first.code ?? "-", 30),
       printable(one.topic, 30),
       printable(one.key, 30),
     ]),
@@ -77,11 +77,13 @@ type WholeKey = Json<ParkedKey> & Readonly<{ queue: readonly Json<ParkedKey["fir
 export const describeKey = (key: WholeKey, nowMs: number): string => {
   const field = (name: string, value: string | number) => `${name.padEnd(10)} ${value}`;
   const { first, queue } = key;
-  const cause = first.code === null ? "-" : `${first.code}: ${printable(first.message ?? "", 300)}`;
+  const message = printable(first.message ?? "", 300);
+  const cause = first.code === null ? "-" : `${printable(first.code, 60)}: ${message}`;
+  const more = key.events - queue.length;
   return [
     field("parked", `${key.id}, ${key.state}`),
     field("handler", key.handler),
-    field("topic", key.topic),
+    field("topic", printable(key.topic, 100)),
     field("key", printable(key.key, 200)),
     field("since", ago(key.parkedAt, nowMs)),
     field("due", describeDue(key, nowMs)),
@@ -95,9 +97,10 @@ export const describeKey = (key: WholeKey, nowMs: number): string => {
         `${one.partition}/${one.offset}`,
         one.state,
         ...[one.attempts, one.lost, one.killed],
-        one.code ?? "-",
+        printable(one.code ?? "-", 30),
       ]),
     ),
+    ...(more > 0 ? [`and ${more} behind them`] : []),
   ].join("\n");
 };
 

@@ -6,7 +6,7 @@ import type { Holder, OutboxStatus } from "@outrider/outbox";
 import type { Context } from "./main.ts";
 import { bodyOf, withOperations } from "./operations.ts";
 import type { Json } from "./operations.ts";
-import { attentionCode, clearScreen } from "./show.ts";
+import { attentionCode, show } from "./show.ts";
 import { duration, printable, textTable } from "./text-table.ts";
 
 export type StatusOptions = Readonly<{ json: boolean; watch: boolean; intervalS: number }>;
@@ -17,24 +17,24 @@ const sampleMs = 1000;
 /** Exit code 3 when a shard has no owner, a key is blocked, or a writer or session hangs. */
 export const relayStatus = (context: Context, options: StatusOptions): Promise<number> =>
   withOperations(context, async ({ client }) => {
-    const { report, signal } = context;
+    const { signal } = context;
+    const { intervalS, ...showing } = options;
+    const pauseMs = options.watch ? intervalS * 1000 : sampleMs;
     let before = await bodyOf(client.outbox.$get());
-    for (;;) {
-      await pause(options.watch ? options.intervalS * 1000 : sampleMs, signal);
-      if (signal.aborted) return 0;
-      const now = await bodyOf(client.outbox.$get());
-      const rates = ratesOf(before, now);
-      const problems = problemsOf(now);
-      const shown = { ...now, rates, problems };
-      if (options.json) report.say(JSON.stringify(shown));
-      else report.say(`${options.watch ? clearScreen : ""}${describeStatus(now, rates)}`);
-      if (!options.watch) return problems.length > 0 ? attentionCode : 0;
-      before = now;
-    }
+    await delay(pauseMs, undefined, { signal }).catch(() => {});
+    if (signal.aborted) return 0;
+    const { problems } = await show(context, showing, {
+      read: async () => {
+        const now = await bodyOf(client.outbox.$get());
+        const rates = ratesOf(before, now);
+        before = now;
+        return { ...now, rates, problems: problemsOf(now) };
+      },
+      describe: (found) => describeStatus(found, found.rates),
+      pauseMs,
+    });
+    return problems.length > 0 && !options.watch ? attentionCode : 0;
   });
-
-const pause = (ms: number, signal: AbortSignal): Promise<void> =>
-  delay(ms, undefined, { signal }).catch(() => {});
 
 type Status = Json<OutboxStatus>;
 

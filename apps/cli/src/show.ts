@@ -1,6 +1,8 @@
 /** Shows one thing: once, or again and again until it is over. */
 
 import { setTimeout as delay } from "node:timers/promises";
+import { isFault } from "@outrider/event";
+import type { Fault } from "@outrider/event";
 import type { Context } from "./main.ts";
 
 /** For scripts: something needs a human. */
@@ -10,13 +12,14 @@ export const attentionCode = 3;
 export const lookMs = 500;
 
 /** Moves to the top of an empty screen. */
-export const clearScreen = "\u001b[2J\u001b[H";
+const clearScreen = "\u001b[2J\u001b[H";
 
 export type Look<T> = Readonly<{
   read(): Promise<T>;
   describe(found: T): string;
   /** Nothing will change any more; never, where it is not said. */
   isOver?(found: T): boolean;
+  pauseMs?: number;
 }>;
 
 /** How a thing is shown. */
@@ -29,16 +32,28 @@ export type Listing = Showing & Readonly<{ limit: number; cursor?: string | unde
 export const show = async <T>(
   { report, signal }: Context,
   { json, watch: isWatched }: Showing,
-  { read, describe, isOver = () => false }: Look<T>,
+  { read, describe, isOver = () => false, pauseMs = lookMs }: Look<T>,
 ): Promise<T> => {
+  let last: Readonly<{ found: T }> | undefined;
   for (;;) {
-    const found = await read();
-    const clear = isWatched ? clearScreen : "";
-    report.say(json ? JSON.stringify(found) : `${clear}${describe(found)}`);
-    if (!isWatched || isOver(found) || signal.aborted) return found;
-    await delay(lookMs, undefined, { signal }).catch(() => {});
+    try {
+      const found = await read();
+      last = { found };
+      const clear = isWatched ? clearScreen : "";
+      report.say(json ? JSON.stringify(found) : `${clear}${describe(found)}`);
+      if (!isWatched || isOver(found)) return found;
+    } catch (error) {
+      if (!last || !passes(error)) throw error;
+      if (!json && !signal.aborted) report.say(`\n${error.message}; looking again`);
+    }
+    if (signal.aborted) return last.found;
+    await delay(pauseMs, undefined, { signal }).catch(() => {});
   }
 };
+
+/** A screen outlives what is away for a while. */
+const passes = (error: unknown): error is Fault =>
+  isFault(error, "unavailable") || isFault(error, "timeout") || isFault(error, "too_many_requests");
 
 /** Shows it, and ends well. */
 export const watch = async <T>(

@@ -39,6 +39,12 @@ export const duration = (ms: number): string => {
 /** How long ago a time was that comes as a text. */
 export const ago = (at: string, nowMs: number): string => `${duration(nowMs - Date.parse(at))} ago`;
 
+/** `in 4.2 s`, or how long ago. */
+export const whenOf = (at: string, nowMs: number): string => {
+  const inMs = Date.parse(at) - nowMs;
+  return inMs > 0 ? `in ${duration(inMs)}` : ago(at, nowMs);
+};
+
 /** Control characters would draw on the operator's terminal. */
 export const printable = (text: string, lengthMax: number): string => {
   // oxlint-disable-next-line no-control-regex

@@ -4,7 +4,7 @@ export { createKeyCheck } from "./authenticate.ts";
 export type { Authenticate } from "./authenticate.ts";
 export { recordDeed } from "./audit.ts";
 export type { AuditEntry, Deed } from "./audit.ts";
-export { stepBulk } from "./bulk.ts";
+export { readBulk, stepBulk } from "./bulk.ts";
 export type { BulkOperation } from "./bulk.ts";
 export { scopes } from "./caller.ts";
 export type { Caller, Scope } from "./caller.ts";
