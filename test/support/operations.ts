@@ -36,6 +36,8 @@ export type TestOperations = Readonly<{
   /** The answer's body; throws what is answered in place of a 2xx. */
   read<T>(path: string): Promise<T>;
   keyWith(...scopes: Scope[]): Promise<string>;
+  /** For a server of the test's own. */
+  answer(request: Request): Promise<Response>;
   close(): Promise<void>;
 }>;
 
@@ -110,6 +112,7 @@ export const createTestOperations = async (
     look: (path) => send("GET", path),
     get: (path, asked) => call("GET", path, asked),
     post: (path, body, asked) => call("POST", path, { ...asked, body }),
+    answer: async (request) => app.fetch(request, { address: "127.0.0.1" }),
     read: async <T>(path: string) => {
       const response = await call("GET", path);
       if (!response.ok) throw new Error(await response.text());
