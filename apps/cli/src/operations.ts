@@ -11,7 +11,13 @@ import { createTopicReader } from "@outrider/broker";
 import { openRetryQueues } from "@outrider/bullmq";
 import { fault, faultCodes, isFault } from "@outrider/event";
 import type { Catalogue, FaultCode } from "@outrider/event";
-import { createDecodes, createLocalApi, readBulk, recordDeed, stepBulk } from "@outrider/operations";
+import {
+  createDecodes,
+  createLocalApi,
+  readBulk,
+  recordDeed,
+  stepBulk,
+} from "@outrider/operations";
 import type { Deed, OperationsRoutes } from "@outrider/operations";
 import { writeRecord } from "@outrider/outbox";
 import type { Sql, TransactionSql } from "@outrider/postgres";
