@@ -78,7 +78,7 @@ describe("what makes no sense", () => {
     [["dead", "list", "--limit", "0"], /It is a whole number from 1 to 10000/],
     [["dead", "groups", "--limit", "1001"], /It is a whole number from 1 to 1000/],
     [["dead", "groups", "--cursor", "WzFd"], /unknown option '--cursor'/],
-    [["parked", "run", "--handler", "none"], "Nothing matches"],
+    [["parked", "run", "--handler", "none", "--reason", "x"], "Nothing matches"],
     [["parked", "show", "999"], "There is no parked key 999"],
     [["operation", "show", "999"], "There is no operation 999"],
     [["operation", "cancel", "999"], "There is no operation 999"],
@@ -86,7 +86,7 @@ describe("what makes no sense", () => {
     [["keys", "revoke", "999"], "There is no key 999"],
     [["keys", "create", "a"], /required option '--scope <scope...>'/],
     [["event", "1"], /It is a UUID/],
-    [["event", "01890a5d-ac96-774b-bcce-b302099a8057"], /^No handler, letter, the outbox knows/],
+    [["event", "01890a5d-ac96-774b-bcce-b302099a8057"], /^No handler and no letter knows/],
   ] as const;
 
   test("is refused in one sentence, on this machine and elsewhere", async () => {

@@ -87,8 +87,8 @@ for (const way of ways) {
       const first = await here("parked", "list", "--limit", "20");
       expect(first.code).toBe(0);
       const [head = "", ...rows] = first.stdout.split("\n");
-      expect(head).toMatch(/^key of +id +state +due +events +tries +parked +code +topic +key$/);
-      expect(rows.filter((row) => row.startsWith("shop.handler-")).length).toBe(20);
+      expect(head).toMatch(/^ *id +handler +state +due +events +tries +parked +code +topic +key$/);
+      expect(rows.filter((row) => /^ *\d+ +shop\.handler-/.test(row)).length).toBe(20);
       const [, cursor = ""] = /^more with --cursor (\S+)$/m.exec(first.stdout) ?? [];
       const second = await here("parked", "list", "--limit", "20", "--cursor", cursor);
       expect(second.stdout).not.toContain("more with");
@@ -103,15 +103,15 @@ for (const way of ways) {
     });
 
     test("one parked key is run, postponed and buried", async () => {
-      const [one] = idsOf(await parkedOf("--state", "waiting", "--limit", "1"));
-      const id = one ?? "";
+      const [one] = await parkedOf("--state", "waiting", "--limit", "1");
+      const id = String(one?.id);
       expect((await here("parked", "run", id)).stdout).toBe(`parked key ${id} is due now\n`);
       expect((await parkedOf("--state", "due")).map((found) => found.id)).toEqual([Number(id)]);
       const later = await here("parked", "postpone", id, "--until", "2h", "--reason", "noon");
       expect(later.stdout).toBe(`parked key ${id} is postponed\n`);
       expect(await lastDeed()).toMatchObject({
-        ...{ action: "postponeParked", target: `parked/${id}` },
-        details: { reason: "noon" },
+        ...{ action: "postponeParked", target: `events/${one?.first.eventId}` },
+        details: { parked: Number(id), reason: "noon" },
       });
       const buried = await here("parked", "bury", id, "--reason", "no such order", "--skip");
       expect(buried.stdout).toBe(
@@ -127,7 +127,7 @@ for (const way of ways) {
 
     test("several are decided about as an operation, by id, by filter and all", async () => {
       const ids = idsOf(await parkedOf("--state", "waiting", "--limit", "3"));
-      const several = await here("parked", "run", ...ids);
+      const several = await here("parked", "run", ...ids, "--reason", "by hand");
       expect([several.code, several.stderr]).toEqual([0, ""]);
       expect(several.stdout).toMatch(/^operation +\d+, done$/m);
       expect(several.stdout).toMatch(/^reason +by hand, /m);
@@ -135,7 +135,7 @@ for (const way of ways) {
       const refused = await here(...held);
       expect([refused.code, refused.stderr]).toEqual([3, ""]);
       expect(refused.stdout).toMatch(/^refused +3, the last one: .*letter/m);
-      const all = ["parked", "postpone", "--all", "--until", "2099-01-01T00:00Z"];
+      const all = ["parked", "postpone", "--all", "--until", "2099-01-01T00:00Z", "--reason", "x"];
       const operation = await read<BulkOperation>(given[way], ...all);
       expect(operation).toMatchObject({ action: "postpone-parked", total: 30, done: 27 });
       const listed = (await here("operation", "list")).stdout;
@@ -199,7 +199,10 @@ for (const way of ways) {
     test("a list is watched until it is told to stop", async () => {
       const table = await watched(given[way], "parked", "list", "--watch");
       expect([table.code, table.stderr, table.said.length]).toEqual([0, "", 2]);
-      for (const one of table.said) expect(one).toStartWith("\u001b[2J\u001b[Hkey of");
+      for (const one of table.said) {
+        expect(one).toStartWith("\u001b[2J\u001b[H");
+        expect(one).toMatch(/ *id +handler +state /);
+      }
       const lines = await watched(given[way], "dead", "groups", "--watch", "--json");
       expect(lines.said.map((one) => (JSON.parse(one) as Items<object>).items.length)).toEqual([
         ...[20, 20],
