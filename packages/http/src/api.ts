@@ -28,6 +28,8 @@ export type Api = Hono<ApiEnv>;
 export type ApiDeps = Readonly<{
   log: Log;
   newId: () => string;
+  /** Asked about each request before anything of its body is read; throws what it refuses. */
+  guard?: MiddlewareHandler;
   /** Told of every answer, for metrics; `route` is the pattern, not the path. */
   observe?: (request: {
     method: string;
@@ -60,6 +62,7 @@ export const createApi = (
       throw fault("timeout", `There was no answer within ${timeoutMs} ms`);
     }),
   );
+  if (deps.guard) app.use(deps.guard);
   app.use(bodyLimit({ maxSize: bodyBytesMax, onError: tooLarge }));
   app.notFound((c) => refuse(deps.log, noRoute(app, c), c));
   app.onError((error, c) => refuse(deps.log, error, c));

@@ -92,23 +92,26 @@ export type ServedDeps = OperationsDeps &
   Pick<ApiDeps, "observe"> &
   Pick<DocsDeps, "readAsset">;
 
-/** Health needs no key, and nothing else is without one. */
+/** Health needs no key, and nothing else is without one: not a byte of a body is read before. */
 export const createOperationsApi = (
   deps: ServedDeps,
   limits: ApiLimits & Partial<LiveLimits> = {},
 ): Api => {
-  const app = createApi(deps, { bodyBytesMax, ...limits });
-  const guard = requireKey(deps.authenticate);
-  app.route("/", new Hono<OperationsEnv>().use("/metrics", guard));
+  const needKey = requireKey(deps.authenticate);
+  const guard: typeof needKey = (c, next) => (isProbe(c.req) ? next() : needKey(c, next));
+  const app = createApi({ ...deps, guard }, { bodyBytesMax, ...limits });
   app.route("/", createHealth(deps));
   const { stopping, queuePages } = deps;
   const live = createLive({ ask: createAsk(deps), stopping }, limits);
-  app.route("/", new Hono<OperationsEnv>().use(guard).use("/v1/*", live));
+  app.route("/", new Hono<OperationsEnv>().use("/v1/*", live));
   app.route("/", v1(deps));
   if (queuePages) app.route("/queues", queuePages.app);
   serveDocs(app, { info, components, readAsset: deps.readAsset });
   return app;
 };
+
+const isProbe = ({ method, path }: Readonly<{ method: string; path: string }>): boolean =>
+  (method === "GET" || method === "HEAD") && (path === "/livez" || path === "/readyz");
 
 /** The same answers without what is said of each request in the log, for lists that stay open. */
 const createAsk = (deps: OperationsDeps): Ask => {
@@ -127,9 +130,10 @@ export const createLocalApi = (
   deps: Omit<OperationsDeps, "authenticate" | "log">,
   name: string,
 ): Api => {
-  const app = createApi({ ...deps, log: quiet }, { bodyBytesMax, timeoutMs: localTimeoutMs });
   const caller = { name, key: null, scopes: ["admin"] } as const;
-  app.route("/", new Hono<OperationsEnv>().use(requireKey(async () => caller)));
+  const guard = requireKey(async () => caller);
+  const limits = { bodyBytesMax, timeoutMs: localTimeoutMs };
+  const app = createApi({ ...deps, log: quiet, guard }, limits);
   app.route("/", v1({ ...deps, log: quiet, authenticate: async () => caller }));
   return app;
 };

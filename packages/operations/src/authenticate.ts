@@ -48,7 +48,8 @@ export const createKeyCheck = (
 const pages = /^\/(docs|openapi\.json|queues)(\/|$)/;
 
 const challengeOf = (request: Request): string => {
-  const scheme = pages.test(new URL(request.url).pathname) ? "Basic" : "Bearer";
+  // `CONNECT *` has no URL.
+  const scheme = pages.test(URL.parse(request.url)?.pathname ?? "") ? "Basic" : "Bearer";
   return `${scheme} realm="outrider"`;
 };
 
