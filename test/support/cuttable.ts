@@ -11,13 +11,18 @@ export type Cuttable = Readonly<{
   restore(): Promise<void>;
   /** Resets every connection of a client, as a peer does that has crashed; new ones are welcome. */
   reset(): void;
+  /** Keeps connections, takes new ones, and passes nothing on. */
+  hang(): void;
+  goOn(): void;
   close(): Promise<void>;
 }>;
 
 export const createCuttable = async (serviceUrl: string): Promise<Cuttable> => {
   const service = new URL(serviceUrl);
   const sockets = new Set<Socket>();
+  const pipes = new Map<Socket, Socket>();
   const clients = new Set<Socket>();
+  let isHung = false;
   const server = createServer((near) => {
     clients.add(near);
     near.on("close", () => clients.delete(near));
@@ -30,9 +35,11 @@ export const createCuttable = async (serviceUrl: string): Promise<Cuttable> => {
       socket.on("error", () => other.destroy());
       socket.on("close", () => {
         sockets.delete(socket);
+        pipes.delete(socket);
         other.destroy();
       });
-      socket.pipe(other);
+      if (!isHung) socket.pipe(other);
+      pipes.set(socket, other);
     }
   });
   const port = await listen(server, 0);
@@ -49,6 +56,14 @@ export const createCuttable = async (serviceUrl: string): Promise<Cuttable> => {
     cut,
     reset: () => {
       for (const client of clients) client.resetAndDestroy();
+    },
+    hang: () => {
+      isHung = true;
+      for (const [from, to] of pipes) from.unpipe(to);
+    },
+    goOn: () => {
+      isHung = false;
+      for (const [from, to] of pipes) from.pipe(to);
     },
     restore: async () => void (await listen(server, port)),
     close: async () => (server.listening ? cut() : undefined),

@@ -95,13 +95,17 @@ export const deadExport = (context: Context, query: LetterQuery): Promise<number
   withOperations(context, async ({ client }) => {
     const response = await client["dead-letters"].export.$get({ query });
     await assertOk(response);
-    const lines = new TextDecoderStream();
+    const { report, signal } = context;
     let rest = "";
-    for await (const some of response.body?.pipeThrough(lines) ?? []) {
-      if (context.signal.aborted) return 1;
-      const parts = `${rest}${some}`.split("\n");
-      rest = parts.pop() ?? "";
-      for (const line of parts) context.report.say(line);
+    try {
+      const texts = response.body?.pipeThrough(new TextDecoderStream(), { signal });
+      for await (const some of texts ?? []) {
+        const parts = `${rest}${some}`.split("\n");
+        rest = parts.pop() ?? "";
+        for (const line of parts) report.say(line);
+      }
+    } catch (cause) {
+      throw fault("unavailable", "The export ended in the middle: there are more", { cause });
     }
     return 0;
   });

@@ -1,12 +1,13 @@
 /** `/v1/dead-letters`: events that were given up. */
 
 import { fields, query } from "@outrider/http";
+import type { Sql } from "@outrider/postgres";
 import { exportLetters, groupStretch, readLetter, searchStretch } from "@outrider/redrive";
-import type { Letter } from "@outrider/redrive";
+import type { Letter, LetterFilter } from "@outrider/redrive";
 import { Hono } from "hono";
-import { stream } from "hono/streaming";
 import * as v from "valibot";
 import type { OperationsDeps } from "./api.ts";
+import { exportLines } from "./export-lines.ts";
 import { count, headerPairs, id, uuidForm, when } from "./forms.ts";
 import { idParam, limitOf, listQuery } from "./inputs.ts";
 import { letterDecisions } from "./letter-decisions.ts";
@@ -131,6 +132,10 @@ export const letterRoutes = (deps: OperationsDeps) =>
     )
     .route("/", letterDecisions(deps));
 
+async function* wholeLetters(sql: Sql, filter: LetterFilter) {
+  for await (const letter of exportLetters(sql, filter)) yield exported(letter);
+}
+
 const exportRoute = (deps: OperationsDeps) =>
   new Hono<OperationsEnv>().get(
     "/export",
@@ -142,15 +147,14 @@ const exportRoute = (deps: OperationsDeps) =>
       problems: { 422: "A filter is invalid" },
     }),
     query(fields(letterFilter)),
-    (c) => {
-      const letters = exportLetters(deps.sql, letterFilterOf(c.req.valid("query")));
-      c.header("content-type", "application/x-ndjson");
-      return stream(c, async (lines) => {
-        for await (const letter of letters) {
-          if (lines.aborted) return;
-          await lines.writeln(JSON.stringify(exported(letter)));
-        }
-      });
+    async (c) => {
+      const letters = wholeLetters(deps.sql, letterFilterOf(c.req.valid("query")));
+      const onError = (err: unknown) =>
+        deps.log.error({ requestId: c.get("requestId"), err }, "an export ended in the middle");
+      // While there is nothing yet, it can still be said what is wrong.
+      const first = await letters.next();
+      const lines = exportLines(first, letters, onError);
+      return c.body(lines, 200, { "content-type": "application/x-ndjson" });
     },
   );
 

@@ -5,7 +5,7 @@
  */
 
 import { setTimeout as delay } from "node:timers/promises";
-import { fault } from "@outrider/event";
+import { fault, within } from "@outrider/event";
 import { asFault } from "@outrider/http";
 import type { Context, MiddlewareHandler } from "hono";
 import { streamSSE } from "hono/streaming";
@@ -15,13 +15,23 @@ import type { OperationsEnv } from "./operation.ts";
 export type LiveLimits = Readonly<{
   /** Between two looks. */
   livePollMs: number;
+  /** A look that takes longer is told as a problem. */
+  liveLookMs: number;
   /** Without a change a line is sent so often, so that nobody takes the stream for dead. */
   liveIdleMs: number;
   /** Most streams of this process. */
   liveMax: number;
 }>;
 
-const defaults: LiveLimits = { livePollMs: 1000, liveIdleMs: 10_000, liveMax: 100 };
+const defaults: LiveLimits = {
+  livePollMs: 1000,
+  liveLookMs: 10_000,
+  liveIdleMs: 10_000,
+  liveMax: 100,
+};
+
+/** A list that is slow to read is read more seldom: it rests so many times as long as it took. */
+const restRatio = 4;
 
 /** Answers a request as the API does, and throws what would become a problem. */
 export type Ask = (request: Request, env: OperationsEnv["Bindings"]) => Promise<Response>;
@@ -36,8 +46,14 @@ export const createLive = (
   let streams = 0;
   return async (c, next) => {
     if (c.req.method !== "GET" || !isLive(c.req.header("accept"))) return next();
-    const look = () => ask(withoutAccept(c.req.raw), c.env ?? {});
+    const look = async () => {
+      const asked = ask(withoutAccept(c.req.raw), c.env ?? {});
+      const answer = await within(limits.liveLookMs, asked);
+      if (answer !== "late") return answer;
+      throw fault("timeout", `There was no answer within ${limits.liveLookMs} ms`);
+    };
     const first = await look();
+    if (first.status === 404) return next();
     if (!first.headers.get("content-type")?.startsWith("application/json")) return first;
     if (streams >= limits.liveMax) {
       throw fault("too_many_requests", `There are ${streams} live lists already`);
@@ -73,13 +89,20 @@ type Telling = Readonly<{
 const tell = async (stream: SSEStreamingApi, telling: Telling): Promise<void> => {
   const { first, look, stopping, limits, c } = telling;
   const event = c.req.path.replace(/^\/v1\//, "");
+  const gone = new AbortController();
+  stream.onAbort(() => gone.abort());
+  const signal = AbortSignal.any([gone.signal, ...(stopping ? [stopping] : [])]);
   let last = first;
   let toldMs = performance.now();
+  let tookMs = 0;
   let number = 1;
   await stream.writeSSE({ event, id: String(number), data: first });
-  while (!stream.aborted && !stopping?.aborted) {
-    await delay(limits.livePollMs, undefined, stopping && { signal: stopping }).catch(() => {});
-    if (stream.aborted || stopping?.aborted) return;
+  while (!signal.aborted) {
+    const slowMs = Math.min(restRatio * tookMs, limits.liveIdleMs);
+    const restMs = Math.max(limits.livePollMs, slowMs);
+    await delay(restMs, undefined, { signal }).catch(() => {});
+    if (signal.aborted) return;
+    const askedMs = performance.now();
     try {
       const text = await (await look()).text();
       if (text !== last) {
@@ -94,6 +117,7 @@ const tell = async (stream: SSEStreamingApi, telling: Telling): Promise<void> =>
       // What has passed when it is asked again is no reason to end.
       if (code !== "unavailable" && code !== "timeout") return;
     }
+    tookMs = performance.now() - askedMs;
     if (performance.now() - toldMs >= limits.liveIdleMs) {
       toldMs = performance.now();
       await stream.write(": still here\n\n");
