@@ -4,7 +4,8 @@
  * process goes on exactly there, and several that work on the same one take turns.
  */
 
-import { fault, isFault } from "@outrider/event";
+import { fault } from "@outrider/event";
+import { asFault } from "@outrider/http";
 import { postponeHead, runNow } from "@outrider/inbox";
 import type { WriteRecord } from "@outrider/inbox";
 import { discardLetter, matches } from "@outrider/redrive";
@@ -143,15 +144,20 @@ export const stepBulk = (sql: Sql, id: number, writeRecord: WriteRecord): Promis
     return batch.length === stepMax;
   }) as Promise<boolean>;
 
-/** Why it was refused; what is no refusal is thrown, and nothing of the step stays. */
+/**
+ * Why it was refused. What passes is thrown, and nothing of the step stays: it is done again. What
+ * would fail again and again is refused, too, so that the others have their turn.
+ */
 const tryOne = async (tx: TransactionSql, target: Target): Promise<string | undefined> => {
   const { act } = bulkActions[target.operation.action];
   try {
     await tx.savepoint((inner) => act(inner, target));
     return undefined;
   } catch (error) {
-    if (isFault(error, "not_found") || isFault(error, "conflict")) return error.message;
-    throw error;
+    const { code, message, cause } = asFault(error);
+    if (code === "unavailable" || code === "timeout") throw error;
+    if (code !== "internal") return message;
+    return `It has failed: ${cause instanceof Error ? cause.name : message}`;
   }
 };
 

@@ -100,10 +100,19 @@ export const findCaller = async (sql: Sql, key: string): Promise<Caller | undefi
   // Compared in any case, and in a time that does not say where they differ.
   const isSame = timingSafeEqual(row?.hash ?? nothing, hashOf(secret));
   if (!row || !isSame || !row.isValid) return undefined;
-  if (row.isNews) {
-    await sql`update outrider.api_keys set used_at = clock_timestamp() where id = ${id}`;
-  }
+  if (row.isNews) await noteUse(sql, id);
   return { name: row.name, key: Number(id), scopes: row.scopes };
+};
+
+/** One of those who come at the same time does it, and no request waits or fails for it. */
+const noteUse = async (sql: Sql, id: string): Promise<void> => {
+  const noted = sql`
+    update outrider.api_keys set used_at = clock_timestamp()
+    where id = (
+      select id from outrider.api_keys
+      where id = ${id} and coalesce(used_at < clock_timestamp() - interval '1 minute', true)
+      for no key update skip locked)`;
+  await noted.catch(() => {});
 };
 
 type KeyRow = Readonly<{
