@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { createAttemptLimit } from "./attempt-limit.ts";
+import { createAttemptLimit, networkOf } from "./attempt-limit.ts";
 
 const setUp = (limits: Parameters<typeof createAttemptLimit>[1]) => {
   let nowMs = 0;
@@ -27,4 +27,40 @@ test("addresses are forgotten where there are too many, the first ones first", (
   expect(["a", "b", "c"].map((one) => limit.waitMs(one) !== undefined)).toEqual([
     ...[false, true, true],
   ]);
+});
+
+test("of IPv6, addresses of one network count as one, however they are written", () => {
+  const same = ["2001:db8:1:2::1", "2001:DB8:0001:2:ffff:ffff:ffff:ffff", "2001:db8:1:2::"];
+  for (const address of same) expect(networkOf(address)).toBe("2001:db8:1:2");
+  expect(networkOf("2001:db8:1:3::1")).toBe("2001:db8:1:3");
+  expect(networkOf("2001:db8::1")).toBe("2001:db8:0:0");
+  expect(networkOf("2001::2:3:4:5:6:7")).toBe("2001:0:2:3");
+  expect(networkOf("::1")).toBe("0:0:0:0");
+  expect(networkOf("fe80::1%eth0")).toBe("fe80:0:0:0");
+});
+
+test("IPv4 counts by its address, also where it comes as IPv6", () => {
+  expect(networkOf("10.0.0.1")).toBe("10.0.0.1");
+  expect(networkOf("::ffff:10.0.0.1")).toBe("10.0.0.1");
+  expect(networkOf("unknown")).toBe("unknown");
+});
+
+test("who has failed too often waits for the window's end, wherever in its network it is", () => {
+  let nowMs = 0;
+  const limit = createAttemptLimit(() => nowMs, { failuresMax: 2, windowMs: 1000 });
+  limit.failed("2001:db8::1");
+  expect(limit.waitMs("2001:db8::2")).toBeUndefined();
+  nowMs = 400;
+  limit.failed("2001:db8::2");
+  expect(limit.waitMs("2001:db8::3")).toBe(600);
+  expect(limit.waitMs("2001:db8:0:1::3")).toBeUndefined();
+  nowMs = 1000;
+  expect(limit.waitMs("2001:db8::1")).toBeUndefined();
+});
+
+test("no more addresses are remembered than there may be", () => {
+  const limit = createAttemptLimit(() => 0, { failuresMax: 1, addressesMax: 2 });
+  for (const address of ["10.0.0.1", "10.0.0.2", "10.0.0.3"]) limit.failed(address);
+  const waits = ["10.0.0.1", "10.0.0.2", "10.0.0.3"].map((address) => limit.waitMs(address));
+  expect(waits).toEqual([undefined, 60_000, 60_000]);
 });

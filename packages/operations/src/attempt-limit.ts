@@ -16,6 +16,25 @@ export type AttemptLimits = Readonly<{
 
 const defaults: AttemptLimits = { failuresMax: 20, windowMs: 60_000, addressesMax: 10_000 };
 
+/**
+ * Who may be taken for one: of IPv6 a network of 64 bits, in which everybody has as many addresses
+ * as he likes.
+ */
+export const networkOf = (address: string): string => {
+  const [, mapped] = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address) ?? [];
+  if (mapped !== undefined) return mapped;
+  if (!address.includes(":")) return address;
+  const [before = [], behind = []] = address
+    .toLowerCase()
+    .split("::")
+    .map((part) => (part === "" ? [] : part.split(":")));
+  const zeros = Array<string>(Math.max(0, 8 - before.length - behind.length)).fill("0");
+  return [...before, ...zeros, ...behind]
+    .slice(0, 4)
+    .map((group) => group.replace(/^0+(?=.)/, ""))
+    .join(":");
+};
+
 export const createAttemptLimit = (
   monotonicMs: () => number,
   settings: Partial<AttemptLimits> = {},
@@ -23,28 +42,29 @@ export const createAttemptLimit = (
   const { failuresMax, windowMs, addressesMax } = { ...defaults, ...settings };
   const windows = new Map<string, { failures: number; readonly untilMs: number }>();
 
-  const windowOf = (address: string) => {
-    const found = windows.get(address);
+  const windowOf = (network: string) => {
+    const found = windows.get(network);
     if (found && found.untilMs > monotonicMs()) return found;
-    windows.delete(address);
+    windows.delete(network);
     return undefined;
   };
 
   return {
     waitMs: (address) => {
-      const window = windowOf(address);
+      const window = windowOf(networkOf(address));
       if (!window || window.failures < failuresMax) return undefined;
       return window.untilMs - monotonicMs();
     },
     failed: (address) => {
-      const window = windowOf(address);
+      const network = networkOf(address);
+      const window = windowOf(network);
       if (window) {
         window.failures += 1;
         return;
       }
       const [first] = windows.keys();
       if (windows.size >= addressesMax && first !== undefined) windows.delete(first);
-      windows.set(address, { failures: 1, untilMs: monotonicMs() + windowMs });
+      windows.set(network, { failures: 1, untilMs: monotonicMs() + windowMs });
     },
   };
 };
