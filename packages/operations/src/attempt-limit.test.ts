@@ -57,10 +57,3 @@ test("who has failed too often waits for the window's end, wherever in its netwo
   nowMs = 1000;
   expect(limit.waitMs("2001:db8::1")).toBeUndefined();
 });
-
-test("no more addresses are remembered than there may be", () => {
-  const limit = createAttemptLimit(() => 0, { failuresMax: 1, addressesMax: 2 });
-  for (const address of ["10.0.0.1", "10.0.0.2", "10.0.0.3"]) limit.failed(address);
-  const waits = ["10.0.0.1", "10.0.0.2", "10.0.0.3"].map((address) => limit.waitMs(address));
-  expect(waits).toEqual([undefined, 60_000, 60_000]);
-});

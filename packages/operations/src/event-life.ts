@@ -60,7 +60,7 @@ export type EventLife = Readonly<{
 
 /** Characters of a payload that are told. */
 const payloadCharsMax = 20_000;
-/** Records that a search looks at, and how long it may take. */
+/** Records of a topic that a search looks at, and how long it may take for all of them. */
 const search = { recordsMax: 20_000, deadlineMs: 3000 } as const;
 /** An id says when it was made, by another clock than Kafka's; it is published later. */
 const clockSlackMs = 60_000;
@@ -124,7 +124,7 @@ const searchTopics = async (
   { id, topic, key }: LifeQuery,
 ): Promise<Looked> => {
   const madeMs = timeOf(id);
-  if (madeMs === undefined && topic === undefined) return { state: "not found" };
+  if (madeMs === undefined && topic === undefined) return { state: "not found", isPart: true };
   const topics = topic === undefined ? await readTopics(sql) : [topic];
   const since = new Date(madeMs === undefined ? 0 : madeMs - clockSlackMs);
   const endMs = performance.now() + search.deadlineMs;

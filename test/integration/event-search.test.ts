@@ -1,0 +1,74 @@
+/** An event that no table knows is looked for in Kafka: for how long, and what is said then. */
+
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { setTimeout as delay } from "node:timers/promises";
+import type { SearchLimits, TopicReader, WantedRecord } from "@outrider/broker";
+import { fault } from "@outrider/event";
+import { createTestDatabase } from "../support/database.ts";
+import type { TestDatabase } from "../support/database.ts";
+import { fillOperations } from "../support/fill-operations.ts";
+import { createTestOperations } from "../support/operations.ts";
+import type { TestOperations } from "../support/operations.ts";
+
+let database: TestDatabase;
+let api: TestOperations;
+type Search = (wanted: WantedRecord, limits: SearchLimits) => ReturnType<TopicReader["findRecord"]>;
+/** What it does for each topic, and which ones it was asked for. */
+let search: Search = async () => ({ examined: 0, isWhole: true });
+const asked: string[] = [];
+
+const kafka: TopicReader = {
+  readEnds: async () => [],
+  readRecord: async () => undefined,
+  findRecord: (wanted, limits) => {
+    asked.push(wanted.topic);
+    return search(wanted, limits);
+  },
+  close: async () => {},
+};
+
+beforeAll(async () => {
+  database = await createTestDatabase();
+  api = await createTestOperations(database.url, { kafka });
+  await fillOperations(api.sql, { parked: 0, letters: 0, inbox: 0 });
+});
+
+afterAll(async () => {
+  await api?.close();
+  await database?.drop();
+});
+
+const v7 = "01890a5d-ac96-774b-bcce-b302099a8057";
+const v4 = "5f3c1d0a-1111-4222-8333-444455556666";
+
+const detailOf = async (path: string): Promise<string> => {
+  asked.length = 0;
+  const response = await api.get(path);
+  expect(response.status).toBe(404);
+  return ((await response.json()) as { detail: string }).detail;
+};
+
+test("all topics of handlers are looked at, one that is gone included", async () => {
+  search = async ({ topic }) => {
+    if (topic === "topic-3") throw fault("topic_unknown", "There is no topic-3");
+    return { examined: 5, isWhole: true };
+  };
+  const detail = await detailOf(`/v1/events/${v7}`);
+  expect(detail).toEndWith("; nor do the topics that handlers read, since its time");
+  expect(asked.length).toBe(10);
+});
+
+test("what was not looked at is said, and nobody waits for each topic anew", async () => {
+  search = async (_, { deadlineMs }) => {
+    await delay(Math.min(deadlineMs, 1600));
+    return { examined: 20_000, isWhole: false };
+  };
+  const startedMs = performance.now();
+  const detail = await detailOf(`/v1/events/${v7}`);
+  expect(detail).toContain("of the topics that handlers read, only a part was looked at");
+  expect(performance.now() - startedMs).toBeLessThan(6000);
+  expect(asked.length).toBeLessThan(10);
+  // Of an id without a time nobody knows where to begin.
+  expect(await detailOf(`/v1/events/${v4}`)).toContain("only a part was looked at");
+  expect(asked).toEqual([]);
+}, 30_000);
