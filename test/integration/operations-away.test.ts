@@ -106,6 +106,21 @@ describe("an export", () => {
   });
 });
 
+test("what takes too long is not worked on any more when that was said", async () => {
+  let decoded = 0;
+  const count = () => {
+    decoded += 1;
+    return undefined;
+  };
+  const short = await createTestOperations(database.url, {
+    limits: { timeoutMs: 100 },
+    loadDecodes: async () => count,
+  });
+  expect((await short.get("/v1/redrives/preview")).status).toBe(504);
+  await short.close();
+  expect(decoded).toBeLessThan(letters / 2);
+});
+
 describe("while Postgres hangs", () => {
   test("every route ends in time, health says so, and all is well when it goes on", async () => {
     expect((await get("/v1/parked")).status).toBe(200);

@@ -1,6 +1,7 @@
 /** Lists that stay open, over server-sent events. On real Postgres. */
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
+import { operationsOf } from "../support/answer-check.ts";
 import { createTestDatabase } from "../support/database.ts";
 import type { TestDatabase } from "../support/database.ts";
 import { fillOperations } from "../support/fill-operations.ts";
@@ -14,6 +15,7 @@ const stopping = new AbortController();
 beforeAll(async () => {
   database = await createTestDatabase();
   const limits = { livePollMs: 20, liveIdleMs: 200, liveMax: 2 };
+
   api = await createTestOperations(database.url, { limits, stopping: stopping.signal });
   await fillOperations(api.sql, { parked: 3, letters: 3, inbox: 10 });
 });
@@ -98,6 +100,20 @@ test("what would be refused is refused, and no more are opened than there may be
     status = again.response.status;
     await again.close();
   }
+});
+
+test("every route that may stay open does", async () => {
+  const lists = operationsOf(api.document).filter(({ method }) => method === "GET");
+  const failed: string[] = [];
+  for (const { path, operation } of lists) {
+    if (!operation.responses[200]?.content?.["text/event-stream"]) continue;
+    const live = await open(path.replaceAll(/\{\w+\}/g, "999"));
+    // There is no Redis here.
+    const isRight = [200, 404, 429].includes(live.response.status) || path.endsWith("retry-queue");
+    if (!isRight) failed.push(`${path} ${live.response.status}`);
+    await live.close();
+  }
+  expect(failed).toEqual([]);
 });
 
 test("they end when the process is to stop", async () => {

@@ -43,7 +43,9 @@ export type TestOperations = Readonly<{
 
 type Served = Parameters<typeof createOperationsApi>;
 
-type More = Partial<Pick<OperationsDeps, "kafka" | "retryQueues" | "authenticate" | "sql">> &
+type Given = "kafka" | "retryQueues" | "authenticate" | "loadDecodes" | "sql";
+
+type More = Partial<Pick<OperationsDeps, Given>> &
   Partial<Pick<Served[0], "stopping" | "queuePages">> &
   Readonly<{
     failuresMax?: number;

@@ -4,6 +4,14 @@ import type { Log } from "@outrider/event";
 import { createApi } from "./api.ts";
 import type { ApiLimits } from "./api.ts";
 
+const silent: Log = {
+  child: () => silent,
+  debug: () => {},
+  info: () => {},
+  warn: () => {},
+  error: () => {},
+};
+
 const setUp = (limits?: ApiLimits) => {
   const lines: { level: string; fields: Record<string, unknown> }[] = [];
   const at = (level: string) => (fields: object) =>
@@ -30,8 +38,12 @@ const setUp = (limits?: ApiLimits) => {
   app.get("/our-fault", () => {
     throw fault("event_invalid", "secret", { problems: [{ pointer: "/x", detail: "secret" }] });
   });
-  app.get("/hangs", () => new Promise<Response>(() => {}));
-  return { app, lines, observed };
+  const late: unknown[] = [];
+  app.get("/hangs", (c) => {
+    c.get("late").addEventListener("abort", () => late.push(c.get("late").reason));
+    return new Promise<Response>(() => {});
+  });
+  return { app, lines, observed, late };
 };
 
 describe("problems", () => {
@@ -72,9 +84,23 @@ describe("problems", () => {
     expect((await app.request("/things/1", { method: "HEAD" })).status).toBe(200);
   });
 
-  test("what takes too long is a 504", async () => {
-    const response = await setUp({ timeoutMs: 5 }).app.request("/hangs");
+  test("what takes too long is a 504, and hears of it", async () => {
+    const { app, late } = setUp({ timeoutMs: 5 });
+    const response = await app.request("/hangs");
     expect(response.status).toBe(504);
+    expect(late).toMatchObject([{ code: "timeout" }]);
+  });
+
+  test("who is refused by a guard is not read", async () => {
+    const guard = async () => {
+      throw fault("unauthorized", "No");
+    };
+    const app = createApi({ log: silent, newId: () => "made", guard });
+    app.post("/things", (c) => c.text("done"));
+    let pulled = 0;
+    const body = new ReadableStream({ pull: () => void (pulled += 1) }, { highWaterMark: 0 });
+    expect((await app.request("/things", { method: "POST", body })).status).toBe(401);
+    expect(pulled).toBe(0);
   });
 });
 

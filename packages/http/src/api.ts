@@ -20,6 +20,8 @@ export type ApiEnv = {
     requestId: string;
     /** The request as the cause of the events it leads to. */
     cause: Cause;
+    /** Aborted when it took too long, and nobody waits for the answer any more. */
+    late: AbortSignal;
   };
 };
 
@@ -57,11 +59,15 @@ export const createApi = (
   app.use(logAccess(deps));
   app.use(secureHeaders());
   app.use(allowNothing);
-  app.use((_, next) =>
-    withDeadline(next(), timeoutMs, async () => {
-      throw fault("timeout", `There was no answer within ${timeoutMs} ms`);
-    }),
-  );
+  app.use((c, next) => {
+    const late = new AbortController();
+    c.set("late", late.signal);
+    return withDeadline(next(), timeoutMs, async () => {
+      const refusal = fault("timeout", `There was no answer within ${timeoutMs} ms`);
+      late.abort(refusal);
+      throw refusal;
+    });
+  });
   if (deps.guard) app.use(deps.guard);
   app.use(bodyLimit({ maxSize: bodyBytesMax, onError: tooLarge }));
   app.notFound((c) => refuse(deps.log, noRoute(app, c), c));

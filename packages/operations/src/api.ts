@@ -20,7 +20,7 @@ import { handlerRoutes } from "./handler-routes.ts";
 import { auditRoutes, keyRoutes } from "./key-routes.ts";
 import { letterRoutes } from "./letter-routes.ts";
 import type { OperationsEnv } from "./operation.ts";
-import { createLive } from "./live.ts";
+import { createLive, liveDefaults } from "./live.ts";
 import type { Ask, LiveLimits } from "./live.ts";
 import { outboxRoutes } from "./outbox-routes.ts";
 import { parkedRoutes } from "./parked-routes.ts";
@@ -102,7 +102,8 @@ export const createOperationsApi = (
   const app = createApi({ ...deps, guard }, { bodyBytesMax, ...limits });
   app.route("/", createHealth(deps));
   const { stopping, queuePages } = deps;
-  const live = createLive({ ask: createAsk(deps), stopping }, limits);
+  const { liveLookMs = liveDefaults.liveLookMs } = limits;
+  const live = createLive({ ask: createAsk(deps, liveLookMs), stopping }, limits);
   app.route("/", new Hono<OperationsEnv>().use("/v1/*", live));
   app.route("/", v1(deps));
   if (queuePages) app.route("/queues", queuePages.app);
@@ -114,8 +115,13 @@ const isProbe = ({ method, path }: Readonly<{ method: string; path: string }>): 
   (method === "GET" || method === "HEAD") && (path === "/livez" || path === "/readyz");
 
 /** The same answers without what is said of each request in the log, for lists that stay open. */
-const createAsk = (deps: OperationsDeps): Ask => {
-  const app = new Hono<OperationsEnv>().use(requireKey(deps.authenticate)).route("/", v1(deps));
+const createAsk = (deps: OperationsDeps, lookMs: number): Ask => {
+  const app = new Hono<OperationsEnv>();
+  app.use((c, next) => {
+    c.set("late", AbortSignal.timeout(lookMs));
+    return next();
+  });
+  app.use(requireKey(deps.authenticate)).route("/", v1(deps));
   app.onError((error) => {
     throw error;
   });

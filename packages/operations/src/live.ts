@@ -23,7 +23,7 @@ export type LiveLimits = Readonly<{
   liveMax: number;
 }>;
 
-const defaults: LiveLimits = {
+export const liveDefaults: LiveLimits = {
   livePollMs: 1000,
   liveLookMs: 10_000,
   liveIdleMs: 10_000,
@@ -42,7 +42,7 @@ export const createLive = (
   { ask, stopping }: LiveDeps,
   settings: Partial<LiveLimits> = {},
 ): MiddlewareHandler<OperationsEnv> => {
-  const limits = { ...defaults, ...settings };
+  const limits = { ...liveDefaults, ...settings };
   let streams = 0;
   return async (c, next) => {
     if (c.req.method !== "GET" || !isLive(c.req.header("accept"))) return next();

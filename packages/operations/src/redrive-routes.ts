@@ -44,7 +44,7 @@ const redrive = v.strictObject({
   failed: count,
 });
 
-const preview = v.strictObject({
+const previewForm = v.strictObject({
   letters: count,
   keys: count,
   groups: v.array(
@@ -90,14 +90,20 @@ export const redriveRoutes = (deps: OperationsDeps) =>
         id: "previewRedrive",
         scope: "events:read",
         summary: "What a redrive of the open letters that match would do",
-        answer: [200, "Nothing is changed", preview],
+        answer: [200, "Nothing is changed", previewForm],
         problems: { 422: "A filter is invalid" },
       }),
       query(fields({ ...letterFilter, ids: v.optional(idTexts) })),
       async (c) => {
         const { ids, ...wanted } = c.req.valid("query");
         const filter = { ...letterFilterOf(wanted), ids: ids?.split(",").map(Number) };
-        return c.json(await previewRedrive(deps.sql, filter, await deps.loadDecodes()));
+        const [decodes, late] = [await deps.loadDecodes(), c.get("late")];
+        const preview = await previewRedrive(deps.sql, filter, (letter) => {
+          // All letters are read: not on and on for those who have pressed the key again.
+          late.throwIfAborted();
+          return decodes(letter);
+        });
+        return c.json(preview);
       },
     )
     .get(
