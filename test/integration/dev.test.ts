@@ -60,10 +60,19 @@ describe("outrider dev", () => {
 
     // Only what it started has a pid, and all of it was started here.
     expect(Object.keys(first.services).toSorted()).toEqual(["kafka", "postgres", "redis"]);
-    expect(Object.keys(first.apps).toSorted()).toEqual(["outside", "relay", "shop", "shop-worker"]);
+    expect(Object.keys(first.apps).toSorted()).toEqual([
+      ...["ops", "outside", "relay", "shop", "shop-worker"],
+    ]);
     const processes = [...Object.values(first.services), ...Object.values(first.apps)];
-    expect(processes.map(({ pid }) => typeof pid)).toEqual(Array(7).fill("number"));
+    expect(processes.map(({ pid }) => typeof pid)).toEqual(Array(8).fill("number"));
     for (const app of Object.values(first.apps)) expect(await isReady(app)).toBe(true);
+
+    const { url = "", key = "" } = first.apps.ops ?? {};
+    const handlers = await fetch(`${url}/v1/handlers`, {
+      headers: { authorization: `Bearer ${key}` },
+    });
+    expect(handlers.status).toBe(200);
+    expect(await handlers.text()).toContain("shop.order-summary");
 
     const shop = first.apps.shop?.url ?? "";
     const said = context.said.join("\n");
@@ -94,7 +103,7 @@ describe("outrider dev", () => {
     expect(context.said.join("\n")).toContain("relay was killed by a signal");
 
     const ids = recorded(context);
-    expect(ids.filter(isAlive)).toHaveLength(7);
+    expect(ids.filter(isAlive)).toHaveLength(8);
     const stopStartedMs = performance.now();
     context.abort("enough");
     expect(await running).toBe(0);
