@@ -164,14 +164,17 @@ describe("wrong keys", () => {
       strict.get("/v1/parked", { address, ...(key !== undefined && { key }) });
     try {
       const statuses: number[] = [];
-      for (let at = 0; at < 5; at += 1) statuses.push((await from("10.0.0.1", "guess")).status);
-      expect(statuses).toEqual([401, 401, 401, 429, 429]);
+      // The same one counts once.
+      for (const key of ["a", "a", "a", "a", "b", "c", "d"]) {
+        statuses.push((await from("10.0.0.1", key)).status);
+      }
+      expect(statuses).toEqual([401, 401, 401, 401, 401, 401, 429]);
       const waiting = await from("10.0.0.1");
       expect(waiting.status).toBe(429);
       expect(Number(waiting.headers.get("retry-after"))).toBeGreaterThan(0);
       expect((await from("10.0.0.2")).status).toBe(200);
       const problems = strict.lines.filter(({ level }) => level === "warn");
-      expect(problems.length).toBe(3);
+      expect(problems.length).toBe(6);
     } finally {
       await strict.close();
     }

@@ -9,21 +9,22 @@ const setUp = (limits: Parameters<typeof createAttemptLimit>[1]) => {
 
 test("an address that has failed too often waits for the end of its window", () => {
   const { limit, pass } = setUp({ failuresMax: 2, windowMs: 1000 });
-  limit.failed("a");
+  limit.failed("a", "one");
+  limit.failed("a", "one");
   expect(limit.waitMs("a")).toBeUndefined();
   pass(300);
-  limit.failed("a");
+  limit.failed("a", "two");
   expect(limit.waitMs("a")).toBe(700);
   expect(limit.waitMs("b")).toBeUndefined();
   pass(700);
   expect(limit.waitMs("a")).toBeUndefined();
-  limit.failed("a");
+  limit.failed("a", "three");
   expect(limit.waitMs("a")).toBeUndefined();
 });
 
 test("addresses are forgotten where there are too many, the first ones first", () => {
   const { limit } = setUp({ failuresMax: 1, addressesMax: 2 });
-  for (const address of ["a", "b", "c"]) limit.failed(address);
+  for (const address of ["a", "b", "c"]) limit.failed(address, "wrong");
   expect(["a", "b", "c"].map((one) => limit.waitMs(one) !== undefined)).toEqual([
     ...[false, true, true],
   ]);
@@ -48,10 +49,10 @@ test("IPv4 counts by its address, also where it comes as IPv6", () => {
 test("who has failed too often waits for the window's end, wherever in its network it is", () => {
   let nowMs = 0;
   const limit = createAttemptLimit(() => nowMs, { failuresMax: 2, windowMs: 1000 });
-  limit.failed("2001:db8::1");
+  limit.failed("2001:db8::1", "one");
   expect(limit.waitMs("2001:db8::2")).toBeUndefined();
   nowMs = 400;
-  limit.failed("2001:db8::2");
+  limit.failed("2001:db8::2", "two");
   expect(limit.waitMs("2001:db8::3")).toBe(600);
   expect(limit.waitMs("2001:db8:0:1::3")).toBeUndefined();
   nowMs = 1000;

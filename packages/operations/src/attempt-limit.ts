@@ -1,13 +1,18 @@
-/** Bounds how often somebody may present what is no key. */
+/**
+ * Bounds how often somebody may present what is no key. The same wrong key counts once: whoever
+ * tries keys tries many, and a forgotten job with a revoked one locks nobody else out.
+ */
+
+import { createHash } from "node:crypto";
 
 export type AttemptLimit = Readonly<{
   /** How long an address has to wait; undefined: it may try. */
   waitMs(address: string): number | undefined;
-  failed(address: string): void;
+  failed(address: string, key: string): void;
 }>;
 
 export type AttemptLimits = Readonly<{
-  /** Failures of an address within a window; behind them it has to wait for the window's end. */
+  /** Wrong keys of an address in a window; behind them it has to wait for the window's end. */
   failuresMax: number;
   windowMs: number;
   /** Addresses that are remembered: the first ones are forgotten when there are more. */
@@ -40,7 +45,7 @@ export const createAttemptLimit = (
   settings: Partial<AttemptLimits> = {},
 ): AttemptLimit => {
   const { failuresMax, windowMs, addressesMax } = { ...defaults, ...settings };
-  const windows = new Map<string, { failures: number; readonly untilMs: number }>();
+  const windows = new Map<string, Readonly<{ wrong: Set<string>; untilMs: number }>>();
 
   const windowOf = (network: string) => {
     const found = windows.get(network);
@@ -52,19 +57,20 @@ export const createAttemptLimit = (
   return {
     waitMs: (address) => {
       const window = windowOf(networkOf(address));
-      if (!window || window.failures < failuresMax) return undefined;
+      if (!window || window.wrong.size < failuresMax) return undefined;
       return window.untilMs - monotonicMs();
     },
-    failed: (address) => {
+    failed: (address, key) => {
       const network = networkOf(address);
       const window = windowOf(network);
+      const hash = createHash("sha256").update(key).digest("base64");
       if (window) {
-        window.failures += 1;
+        window.wrong.add(hash);
         return;
       }
       const [first] = windows.keys();
       if (windows.size >= addressesMax && first !== undefined) windows.delete(first);
-      windows.set(network, { failures: 1, untilMs: monotonicMs() + windowMs });
+      windows.set(network, { wrong: new Set([hash]), untilMs: monotonicMs() + windowMs });
     },
   };
 };

@@ -38,7 +38,7 @@ export const createKeyCheck = (
     }
     const caller = await findCaller(sql, key);
     if (caller) return caller;
-    limit.failed(address);
+    limit.failed(address, key);
     log.warn({ address }, "a wrong, revoked or expired key was presented");
     throw fault("unauthorized", "This key is wrong, revoked or expired", { details });
   };
