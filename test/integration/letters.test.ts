@@ -108,13 +108,15 @@ describe("letters", () => {
     expect(await groupLetters(sql, {}, 1)).toHaveLength(1);
   });
 
-  test("are exported whole, the oldest first, however many", async () => {
+  test("are exported whole, the oldest first, however many and however large", async () => {
     const { newest } = await bury("a1 b1");
     await sql`
       insert into outrider.dead_letters
         (origin, event_id, topic, key, headers, payload, code, message, fingerprint, occurred_at)
-      select 'relay', gen_random_uuid(), 'many', 'k', '[["a","b"]]', 'p', 'C', 'm', 'f', now()
-      from generate_series(1, 1200)`;
+      select 'relay', gen_random_uuid(), 'many', 'k', '[["a","b"]]',
+        convert_to(repeat('p', case when n % 100 < 7 then 1000000 else 1 end), 'UTF8'), 'C', 'm',
+        'f', now()
+      from generate_series(1, 1200) n`;
     const ids: number[] = [];
     for await (const letter of exportLetters(sql, {})) {
       ids.push(letter.id);

@@ -156,17 +156,26 @@ export const readLetter = async (sql: Sql | TransactionSql, id: number): Promise
   return { ...shown(row), history: [...history] };
 };
 
-/** Letters of one read from the database. */
+/** Most letters of one read, and most bytes of their payloads; a single one may have more. */
 const exportRows = 500;
+const exportBytes = 4 * 1024 * 1024;
 
 /** All of them, the oldest first, as they are when they are read. */
 export async function* exportLetters(sql: Sql, filter: LetterFilter): AsyncGenerator<Letter> {
   for (let after = 0; ;) {
     const rows = await sql<LetterRow[]>`
-      select ${letterColumns(sql)} from outrider.dead_letters letter
-      where ${matches(sql, filter)} and letter.id > ${after}
-      order by letter.id
-      limit ${exportRows}`;
+      select ${letterColumns(sql)}
+      from (
+        select letter.id, sum(octet_length(letter.payload)) over (order by letter.id)
+          - octet_length(letter.payload) as bytes_before
+        from outrider.dead_letters letter
+        where ${matches(sql, filter)} and letter.id > ${after}
+        order by letter.id
+        limit ${exportRows}
+      ) as page
+      join outrider.dead_letters letter using (id)
+      where coalesce(page.bytes_before, 0) < ${exportBytes}
+      order by letter.id`;
     yield* rows.map(shown);
     const last = rows.at(-1);
     if (!last) return;
