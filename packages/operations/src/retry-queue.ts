@@ -94,7 +94,8 @@ export const readRetries = async (
       select next.* from outrider.handlers h
       cross join lateral (
         select id::float8, handler, topic, key, due_at, true from outrider.parked_heads
-        where handler = h.name and timer_at = due_at
+        -- As a range of one: of an equality it is taken that hardly a key has it.
+        where handler = h.name and timer_at between due_at and due_at
           and due_at > statement_timestamp() + interval '1 s' and due_at < 'infinity'
         order by due_at limit ${jobsMax}
       ) as next
