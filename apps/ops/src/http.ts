@@ -33,6 +33,7 @@ const schema = v.strictObject({
 const name = "ops";
 /** For requests in flight, when the process is told to stop. */
 const drainMs = 4_000;
+const driverPoolMax = 4;
 const settings = settingsOrExit(schema, { env: Bun.env });
 const log = createLogger({ name, level: settings.logLevel });
 
@@ -63,7 +64,10 @@ await runProcess({ name, log }, async (onStop) => {
           openBoard: (queues, basePath) => createQueueBoard({ redisUrl, queues, basePath }),
         });
   onStop("queue pages", async () => queuePages?.close());
-  const driver = startDriver({ sql, log, random: Math.random, writeRecord });
+  // The same few statements for each letter: their plans are kept.
+  const ofDriver = connect({ url, name: `${name}-driver`, poolMax: driverPoolMax, ...limits });
+  onStop("the driver's database", () => ofDriver.end({ timeout: 2 }));
+  const driver = startDriver({ sql: ofDriver, log, random: Math.random, writeRecord });
   onStop("operations", () => driver.stop());
   const stopping = new AbortController();
   const registry = createRegistry({ service: name, deployment: settings.deployment });
