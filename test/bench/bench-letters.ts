@@ -5,8 +5,9 @@
 
 import { connect } from "@outrider/postgres";
 import type { Sql } from "@outrider/postgres";
-import { createRedrive, driveRedrive, exportLetters, groupLetters } from "@outrider/redrive";
-import { previewRedrive, readLetter, readRedrive, searchLetters } from "@outrider/redrive";
+import { planning } from "@outrider/operations";
+import { createRedrive, driveRedrive, exportLetters, groupStretch } from "@outrider/redrive";
+import { previewRedrive, readLetter, readRedrive, searchStretch } from "@outrider/redrive";
 import type { LetterFilter } from "@outrider/redrive";
 import { silentLog } from "../support/silent-log.ts";
 import type { BenchContext } from "./sample.ts";
@@ -64,7 +65,7 @@ const fill = async (sql: Sql, letters: number): Promise<void> => {
 const looksOf = (sql: Sql, letters: number): Readonly<Record<string, () => Promise<unknown>>> => {
   const page = { limit: 50 };
   const list = (filter: LetterFilter, before?: number) => () =>
-    searchLetters(sql, filter, { ...page, before });
+    searchStretch(sql, filter, { ...page, before });
   const open = { state: "open" } as const;
   const middle = new Date(Date.now() - (letters / 2) * 1000);
   return {
@@ -82,8 +83,8 @@ const looksOf = (sql: Sql, letters: number): Readonly<Record<string, () => Promi
     "of a time": list({ ...open, until: middle }),
     "with a text": list({ ...open, text: `no order ${Math.floor(letters / 3)}` }),
     "with a text that is nowhere": list({ ...open, text: "nowhere" }),
-    groups: () => groupLetters(sql, open, 20),
-    "groups of a handler": () => groupLetters(sql, { ...open, handler: "shop.handler-7" }, 20),
+    groups: () => groupStretch(sql, open, 20),
+    "groups of a handler": () => groupStretch(sql, { ...open, handler: "shop.handler-7" }, 20),
     "one letter": () => readLetter(sql, Math.floor(letters / 3)),
     "preview of a handler": () =>
       previewRedrive(sql, { handler: "shop.handler-7" }, () => undefined),
@@ -102,11 +103,14 @@ export const benchLetters = async (
   context: BenchContext,
   { letters, seconds }: Readonly<{ letters: number; seconds: number }>,
 ): Promise<LettersBench> => {
-  const sql = connect({ url: context.url, name: "bench-letters", poolMax: 4 });
+  const url = context.url;
+  const sql = connect({ url, name: "bench-letters", poolMax: 4 });
+  // As the operations API asks.
+  const asking = connect({ url, name: "bench-letters", poolMax: 4, parameters: planning });
   context.say(`writing ${letters} letters`);
   await fill(sql, letters);
   const looks: { name: string; ms: Spread }[] = [];
-  for (const [name, look] of Object.entries(looksOf(sql, letters))) {
+  for (const [name, look] of Object.entries(looksOf(asking, letters))) {
     const times: number[] = [];
     // The first one prepares the statement, and fills caches.
     await look();
@@ -142,7 +146,7 @@ export const benchLetters = async (
     context.say(`at most ${wanted} a second: ${rates.at(-1)?.lettersPerS}`);
   }
   looks.push({ name: "one redrive", ms: spreadOf([await timed(() => readRedrive(sql, id))]) });
-  await sql.end();
+  await Promise.all([sql.end(), asking.end()]);
   const exportMiB = Math.round((mostBytes - beforeBytes) / 2 ** 20);
   return { letters, looks, exportMiB, exportMs, createMs, rates };
 };
