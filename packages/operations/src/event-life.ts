@@ -61,9 +61,9 @@ export type EventLife = Readonly<{
 /** Characters of a payload that are told. */
 const payloadCharsMax = 20_000;
 /** Records of a topic that a search looks at, and how long it may take for all of them. */
-const search = { recordsMax: 20_000, deadlineMs: 3000 } as const;
-/** An id says when it was made, by another clock than Kafka's; it is published later. */
-const clockSlackMs = 60_000;
+const search = { recordsMax: 10_000, deadlineMs: 3000 } as const;
+/** A record's time is the event's own, by the clock that its id has its time from. */
+const clockSlackMs = 1000;
 
 /** Throws `not_found` when nothing that was looked at knows the event. */
 export const readLife = async (deps: LifeDeps, query: LifeQuery): Promise<EventLife> => {
