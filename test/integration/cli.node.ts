@@ -68,7 +68,8 @@ describe("outrider dead", () => {
     const line = new RegExp(`^ *${id} +open +.* ago +1 +relay +MSG_SIZE_TOO_LARGE`, "m");
     assert.match(people.stdout, line);
     const machines = await outrider(["dead", "list", "--json", "--topic", counting.topic]);
-    const [letter] = JSON.parse(machines.stdout) as { id: number; key: string }[];
+    const page = JSON.parse(machines.stdout) as { items: { id: number; key: string }[] };
+    const [letter] = page.items;
     assert.deepEqual([letter?.id, letter?.key], [Number(id), "list"]);
     assert.equal((await outrider(["dead", "list", "--topic", "none"])).stdout, "no dead letters\n");
   });

@@ -30,7 +30,7 @@ export const runOutrider = async (
     const outrider = { ...(url && { url }), ...(key && { key }), ...apiOf(program) };
     const report = { ...silentReport, say: (line: string) => void said.push(line) };
     const context = createTestContext({ report, ...more, settings: { ...services, outrider } });
-    code = await verb(context).catch((error: unknown) => {
+    code = await Promise.try(() => verb(context)).catch((error: unknown) => {
       if (!isFault(error)) throw error;
       errors.push(`${error.message}\n`);
       return 1;

@@ -64,7 +64,8 @@ export const main = async (root: string): Promise<void> => {
     .addOption(profile)
     .action((options: { profile: Profile }) => finish(topics(context(root), "apply", options)));
 
-  const run: Finish = (verb) => finish(verb(context(root, apiOf(program))));
+  // A verb may throw before it has a promise.
+  const run: Finish = (verb) => finish(Promise.try(() => verb(context(root, apiOf(program)))));
   addOperators(program, run);
   addCompletions(program, (script) => void process.stdout.write(script));
   await program.parseAsync();
