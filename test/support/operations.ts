@@ -43,7 +43,7 @@ export type TestOperations = Readonly<{
 
 type Served = Parameters<typeof createOperationsApi>;
 
-type Given = "kafka" | "retryQueues" | "authenticate" | "loadDecodes" | "sql";
+type Given = "kafka" | "retryQueues" | "loadDecodes" | "sql";
 
 type More = Partial<Pick<OperationsDeps, Given>> &
   Partial<Pick<Served[0], "stopping" | "queuePages">> &

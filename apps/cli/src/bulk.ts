@@ -2,12 +2,14 @@
 
 import { setTimeout as delay } from "node:timers/promises";
 import type { BulkOperation } from "@outrider/operations";
+import { showList } from "./list.ts";
+import type { Listing } from "./list.ts";
 import type { Context } from "./main.ts";
 import { bodyOf, withOperations } from "./operations.ts";
 import type { Json, Operations, OperationsClient } from "./operations.ts";
-import { attentionCode, collect, lookMs, show, watch, withMore } from "./show.ts";
-import type { Listing, Showing } from "./show.ts";
-import { ago, printable, textTable } from "./text-table.ts";
+import { attentionCode, lookMs, show } from "./show.ts";
+import type { Showing } from "./show.ts";
+import { ago, field, printable, textTable } from "./text-table.ts";
 
 const read = (client: OperationsClient, id: number) =>
   bodyOf(client.operations[":id"].$get({ param: { id: String(id) } }));
@@ -42,7 +44,6 @@ const codeOf = ({ state, refused }: Json<BulkOperation>): number =>
   refused > 0 ? attentionCode : state === "running" ? 1 : 0;
 
 export const describeOperation = (operation: Json<BulkOperation>): string => {
-  const field = (name: string, value: string | number) => `${name.padEnd(10)} ${value}`;
   const { total, done, refused, message } = operation;
   const why = message === null ? "" : `, the last one: ${printable(message, 200)}`;
   return [
@@ -76,12 +77,10 @@ export const operationDrive = (
   withOperations(context, (operations) => followBulk(context, operations, driving));
 
 export const operationList = (context: Context, listing: Listing): Promise<number> =>
-  withOperations(context, ({ client }) =>
-    watch(context, listing, {
-      read: () => collect(listing, (page) => bodyOf(client.operations.$get({ query: page }))),
-      describe: (page) => withMore(describeOperations(page.items, Date.now()), page),
-    }),
-  );
+  showList(context, listing, {
+    ask: (client, page) => client.operations.$get({ query: page }),
+    describe: describeOperations,
+  });
 
 const describeOperations = (operations: readonly Json<BulkOperation>[], nowMs: number): string => {
   if (operations.length === 0) return "no operations";

@@ -6,26 +6,22 @@ import { cleanLetters, cleanReplays } from "@outrider/redrive";
 import type { HistoryEntry, LetterGroup, LetterSummary, WholeLetter } from "@outrider/redrive";
 import type { LetterQuery } from "./arguments.ts";
 import { withDatabase } from "./database.ts";
+import { showList } from "./list.ts";
+import type { Listing } from "./list.ts";
 import type { Context } from "./main.ts";
 import { assertOk, bodyOf, record, withOperations } from "./operations.ts";
 import type { Json, Operations } from "./operations.ts";
-import { ago, printable, textTable } from "./text-table.ts";
-import { collect, watch, withMore } from "./show.ts";
-import type { Listing } from "./show.ts";
+import { ago, field, printable, textTable } from "./text-table.ts";
+import { watch } from "./show.ts";
 
 export const deadList = (
   context: Context,
   { query, ...listing }: Listing & Readonly<{ query: LetterQuery }>,
 ): Promise<number> =>
-  withOperations(context, ({ client }) =>
-    watch(context, listing, {
-      read: () =>
-        collect(listing, (page) =>
-          bodyOf(client["dead-letters"].$get({ query: { ...query, ...page } })),
-        ),
-      describe: (page) => withMore(describeLetters(page.items, Date.now()), page),
-    }),
-  );
+  showList(context, listing, {
+    ask: (client, page) => client["dead-letters"].$get({ query: { ...query, ...page } }),
+    describe: describeLetters,
+  });
 
 export const describeLetters = (letters: readonly Json<LetterSummary>[], nowMs: number): string => {
   if (letters.length === 0) return "no dead letters";
@@ -117,7 +113,6 @@ type ShownLetter = Json<Omit<WholeLetter, "payload">> & Readonly<{ payloadBase64
 
 export const describeLetter = (letter: ShownLetter): string => {
   const payload = Buffer.from(letter.payloadBase64, "base64");
-  const field = (name: string, value: string | number) => `${name.padEnd(10)} ${value}`;
   const closed = letter.closedAt
     ? [
         field("closed", `${letter.closedAt} by ${printable(letter.closedBy ?? "-", 60)}`),

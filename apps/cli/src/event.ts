@@ -6,7 +6,7 @@ import { bodyOf, withOperations } from "./operations.ts";
 import type { Json } from "./operations.ts";
 import { attentionCode, show } from "./show.ts";
 import type { Showing } from "./show.ts";
-import { printable } from "./text-table.ts";
+import { field, printable } from "./text-table.ts";
 
 export type EventOptions = Showing & Readonly<{ id: string; topic?: string; key?: string }>;
 
@@ -28,7 +28,6 @@ export const eventShow = (
 const payloadMax = 500;
 
 export const describeLife = (life: Json<EventLife>): string => {
-  const field = (name: string, value: string) => `${name.padEnd(10)} ${value}`;
   const short = (one: string | null) => printable(one ?? "-", 100);
   const { type, version, source, topic, key, record, story } = life;
   const place = record ? `, partition ${record.partition}, offset ${record.offset}` : "";

@@ -1,11 +1,11 @@
 /** `outrider keys ...` and `outrider audit`: who may use the operations API, and who did what. */
 
 import type { ApiKey, AuditEntry, Scope } from "@outrider/operations";
+import { showList } from "./list.ts";
+import type { Listing } from "./list.ts";
 import type { Context } from "./main.ts";
 import { bodyOf, withOperations } from "./operations.ts";
 import type { Json, Operations, Who } from "./operations.ts";
-import { collect, watch, withMore } from "./show.ts";
-import type { Listing } from "./show.ts";
 import { ago, printable, textTable, whenOf } from "./text-table.ts";
 
 export type NewKeyOptions = Who &
@@ -39,12 +39,10 @@ export const keysRevoke = (
 };
 
 export const keysList = (context: Context, listing: Listing): Promise<number> =>
-  withOperations(context, ({ client }) =>
-    watch(context, listing, {
-      read: () => collect(listing, (page) => bodyOf(client.keys.$get({ query: page }))),
-      describe: (page) => withMore(describeKeys(page.items, Date.now()), page),
-    }),
-  );
+  showList(context, listing, {
+    ask: (client, page) => client.keys.$get({ query: page }),
+    describe: describeKeys,
+  });
 
 const describeKeys = (keys: readonly Json<ApiKey>[], nowMs: number): string => {
   if (keys.length === 0) return "no keys";
@@ -74,13 +72,10 @@ export const auditList = (
   context: Context,
   { query, ...listing }: Listing & Readonly<{ query: AuditQuery }>,
 ): Promise<number> =>
-  withOperations(context, ({ client }) =>
-    watch(context, listing, {
-      read: () =>
-        collect(listing, (page) => bodyOf(client.audit.$get({ query: { ...query, ...page } }))),
-      describe: (page) => withMore(describeAudit(page.items), page),
-    }),
-  );
+  showList(context, listing, {
+    ask: (client, page) => client.audit.$get({ query: { ...query, ...page } }),
+    describe: describeAudit,
+  });
 
 const describeAudit = (entries: readonly Json<AuditEntry>[]): string => {
   if (entries.length === 0) return "nothing was changed";

@@ -3,12 +3,12 @@
 import { fault } from "@outrider/event";
 import type { ParkedKey } from "@outrider/operations";
 import { followBulk } from "./bulk.ts";
+import { showList } from "./list.ts";
+import type { Listing } from "./list.ts";
 import type { Context } from "./main.ts";
 import { bodyOf, withOperations } from "./operations.ts";
 import type { Json, Operations, Who } from "./operations.ts";
-import { collect, watch, withMore } from "./show.ts";
-import type { Listing } from "./show.ts";
-import { ago, duration, printable, textTable } from "./text-table.ts";
+import { ago, duration, field, printable, textTable } from "./text-table.ts";
 
 export type ParkedQuery = Readonly<{
   handler?: string;
@@ -22,13 +22,10 @@ export const parkedList = (
   context: Context,
   { query, ...listing }: Listing & Readonly<{ query: ParkedQuery }>,
 ): Promise<number> =>
-  withOperations(context, ({ client }) =>
-    watch(context, listing, {
-      read: () =>
-        collect(listing, (page) => bodyOf(client.parked.$get({ query: { ...query, ...page } }))),
-      describe: (page) => withMore(describeParked(page.items, Date.now()), page),
-    }),
-  );
+  showList(context, listing, {
+    ask: (client, page) => client.parked.$get({ query: { ...query, ...page } }),
+    describe: describeParked,
+  });
 
 export const describeParked = (keys: readonly Json<ParkedKey>[], nowMs: number): string => {
   if (keys.length === 0) return "no parked keys";
@@ -75,7 +72,6 @@ export const parkedShow = (
 type WholeKey = Json<ParkedKey> & Readonly<{ queue: readonly Json<ParkedKey["first"]>[] }>;
 
 export const describeKey = (key: WholeKey, nowMs: number): string => {
-  const field = (name: string, value: string | number) => `${name.padEnd(10)} ${value}`;
   const { first, queue } = key;
   const message = printable(first.message ?? "", 300);
   const cause = first.code === null ? "-" : `${printable(first.code, 60)}: ${message}`;

@@ -3,12 +3,14 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Preview, Redrive, RedriveSummary } from "@outrider/redrive";
 import type { LetterQuery } from "./arguments.ts";
+import { showList } from "./list.ts";
+import type { Listing } from "./list.ts";
 import type { Context } from "./main.ts";
 import { bodyOf, withOperations } from "./operations.ts";
 import type { Json, Operations, OperationsClient, Who } from "./operations.ts";
-import { attentionCode, collect, lookMs, show, watch, withMore } from "./show.ts";
-import type { Listing, Showing } from "./show.ts";
-import { ago, printable, textTable } from "./text-table.ts";
+import { attentionCode, lookMs, show } from "./show.ts";
+import type { Showing } from "./show.ts";
+import { ago, field, printable, textTable } from "./text-table.ts";
 
 /** Which letters an operation is about. */
 export type Selection = Readonly<{
@@ -137,7 +139,6 @@ const describeProgress = ({ total, waiting, handled, failed }: Json<Redrive>): s
   `${total - waiting} of ${total}, ${handled} handled, ${failed} given up again`;
 
 export const describeRedrive = (redrive: Json<Redrive>): string => {
-  const field = (name: string, value: string | number) => `${name.padEnd(10)} ${value}`;
   const why = redrive.message ? `: ${printable(redrive.message, 200)}` : "";
   const who = redrive.changedBy ? `, by ${printable(redrive.changedBy, 60)}` : "";
   return [
@@ -161,12 +162,10 @@ const describeSelection = ({ total, filter }: Json<RedriveSummary>): string => {
 };
 
 export const redriveList = (context: Context, listing: Listing): Promise<number> =>
-  withOperations(context, ({ client }) =>
-    watch(context, listing, {
-      read: () => collect(listing, (page) => bodyOf(client.redrives.$get({ query: page }))),
-      describe: (page) => withMore(describeRedrives(page.items, Date.now()), page),
-    }),
-  );
+  showList(context, listing, {
+    ask: (client, page) => client.redrives.$get({ query: page }),
+    describe: describeRedrives,
+  });
 
 export const describeRedrives = (
   redrives: readonly Json<RedriveSummary>[],

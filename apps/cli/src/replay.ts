@@ -12,13 +12,15 @@ import { createReplay, planReplay, readReplay, resumeReplay } from "@outrider/re
 import type { Replay, ReplayPlan, ReplaySummary, ReplayWish } from "@outrider/redrive";
 import { findNodeBinary } from "@outrider/stack";
 import { databaseUrlOf, runningIn, withDatabase } from "./database.ts";
+import { showList } from "./list.ts";
+import type { Listing } from "./list.ts";
 import type { Context } from "./main.ts";
 import { replayApps } from "./project.ts";
 import { bodyOf, byOf, record, withOperations } from "./operations.ts";
 import type { Json, Operations } from "./operations.ts";
-import { attentionCode, collect, lookMs, show, watch, withMore } from "./show.ts";
-import type { Listing, Showing } from "./show.ts";
-import { ago, printable, textTable } from "./text-table.ts";
+import { attentionCode, lookMs, show } from "./show.ts";
+import type { Showing } from "./show.ts";
+import { ago, field, printable, textTable } from "./text-table.ts";
 
 export type WishOptions = Readonly<{
   handler: string;
@@ -187,7 +189,6 @@ const follow = async (
 };
 
 export const describeReplay = (replay: Omit<Json<Replay>, "createdAt" | "changedAt">): string => {
-  const field = (name: string, value: string | number) => `${name.padEnd(10)} ${value}`;
   return [
     field("replay", `${replay.id}, ${replay.state}`),
     field("handler", replay.handler),
@@ -214,12 +215,10 @@ export const replayShow = (
   });
 
 export const replayList = (context: Context, listing: Listing): Promise<number> =>
-  withOperations(context, ({ client }) =>
-    watch(context, listing, {
-      read: () => collect(listing, (page) => bodyOf(client.replays.$get({ query: page }))),
-      describe: (page) => withMore(describeReplays(page.items, Date.now()), page),
-    }),
-  );
+  showList(context, listing, {
+    ask: (client, page) => client.replays.$get({ query: page }),
+    describe: describeReplays,
+  });
 
 export const describeReplays = (replays: readonly Json<ReplaySummary>[], nowMs: number): string => {
   if (replays.length === 0) return "no replays";

@@ -25,9 +25,6 @@ export type Look<T> = Readonly<{
 /** How a thing is shown. */
 export type Showing = Readonly<{ json: boolean; watch: boolean }>;
 
-/** How a list is shown: so many of it, from the cursor on that the page before has given. */
-export type Listing = Showing & Readonly<{ limit: number; cursor?: string | undefined }>;
-
 /** Returns what was found last. */
 export const show = async <T>(
   { report, signal }: Context,
@@ -64,28 +61,3 @@ export const watch = async <T>(
   await show(context, showing, look);
   return 0;
 };
-
-export type Listed<T> = Readonly<{ items: readonly T[]; next: string | null }>;
-
-/** Most entries of one page that the API gives. */
-const pageMax = 1000;
-
-/** As many entries as are wanted, page by page. */
-export const collect = async <T>(
-  { limit, cursor }: Pick<Listing, "limit" | "cursor">,
-  read: (page: { limit: string; cursor?: string }) => Promise<Listed<T>>,
-): Promise<Listed<T>> => {
-  const items: T[] = [];
-  let next = cursor ?? null;
-  do {
-    const size = String(Math.min(pageMax, limit - items.length));
-    const page: Listed<T> = await read({ limit: size, ...(next !== null && { cursor: next }) });
-    items.push(...page.items);
-    next = page.next;
-  } while (next !== null && items.length < limit);
-  return { items, next };
-};
-
-/** A table, and how to see what comes behind it. */
-export const withMore = (table: string, { next }: Pick<Listed<unknown>, "next">): string =>
-  next === null ? table : `${table}\n\nmore with --cursor ${next}`;

@@ -19,6 +19,9 @@ export const textTable = (head: readonly string[], rows: readonly (readonly Cell
     .join("\n");
 };
 
+/** A line of a page about one thing. */
+export const field = (name: string, value: Cell): string => `${name.padEnd(10)} ${value}`;
+
 const units = [
   ["d", 86_400_000],
   ["h", 3_600_000],

@@ -34,7 +34,6 @@ export type OperationsDeps = Readonly<{
   log: Log;
   /** A new UUID v7. */
   newId(): string;
-  authenticate: Authenticate;
   /** Without it, what only Kafka knows is not told. */
   kafka?: TopicReader | undefined;
   /** Without them there are no timers to be looked at. */
@@ -84,6 +83,7 @@ const components = {
 
 export type ServedDeps = OperationsDeps &
   Readonly<{
+    authenticate: Authenticate;
     queuePages?: Pick<QueuePages, "app"> | undefined;
     /** Aborted when live lists have to end. */
     stopping?: AbortSignal | undefined;
@@ -115,7 +115,7 @@ const isProbe = ({ method, path }: Readonly<{ method: string; path: string }>): 
   (method === "GET" || method === "HEAD") && (path === "/livez" || path === "/readyz");
 
 /** The same answers without what is said of each request in the log, for lists that stay open. */
-const createAsk = (deps: OperationsDeps, lookMs: number): Ask => {
+const createAsk = (deps: ServedDeps, lookMs: number): Ask => {
   const app = new Hono<OperationsEnv>();
   app.use((c, next) => {
     c.set("late", AbortSignal.timeout(lookMs));
@@ -132,15 +132,12 @@ const createAsk = (deps: OperationsDeps, lookMs: number): Ask => {
 const localTimeoutMs = 600_000;
 
 /** For a command on the machine itself: whoever may reach the database may everything. */
-export const createLocalApi = (
-  deps: Omit<OperationsDeps, "authenticate" | "log">,
-  name: string,
-): Api => {
+export const createLocalApi = (deps: Omit<OperationsDeps, "log">, name: string): Api => {
   const caller = { name, key: null, scopes: ["admin"] } as const;
   const guard = requireKey(async () => caller);
   const limits = { bodyBytesMax, timeoutMs: localTimeoutMs };
   const app = createApi({ ...deps, log: quiet, guard }, limits);
-  app.route("/", v1({ ...deps, log: quiet, authenticate: async () => caller }));
+  app.route("/", v1({ ...deps, log: quiet }));
   return app;
 };
 

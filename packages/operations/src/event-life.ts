@@ -60,7 +60,7 @@ export type EventLife = Readonly<{
 
 /** Characters of a payload that are told. */
 const payloadCharsMax = 20_000;
-/** Records of a topic that a search looks at, and how long it may take for all of them. */
+/** Records that a search looks at, and how long it may take, over all topics. */
 const search = { recordsMax: 20_000, deadlineMs: 3000 } as const;
 /** A record's time is the event's own, by the clock that its id has its time from. */
 const clockSlackMs = 1000;

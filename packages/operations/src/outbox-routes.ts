@@ -1,6 +1,6 @@
 /** `/v1/outbox` and `/v1/shards`: what waits to be published, by whom, and what is in the way. */
 
-import { countMax, readOutboxStatus } from "@outrider/outbox";
+import { countMax, readOutboxStatus, readShards } from "@outrider/outbox";
 import { Hono } from "hono";
 import * as v from "valibot";
 import type { OperationsDeps } from "./api.ts";
@@ -75,5 +75,5 @@ export const outboxRoutes = ({ sql }: OperationsDeps) =>
         summary: "Shards, who owns them, and what waits in them",
         answer: [200, "The shards", v.strictObject({ items: v.array(shard) })],
       }),
-      async (c) => c.json({ items: (await readOutboxStatus(sql)).shards }),
+      async (c) => c.json({ items: await readShards(sql) }),
     );

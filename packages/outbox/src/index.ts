@@ -4,7 +4,7 @@ export { discardHeld, publishAgain } from "./operate/dead-letters.ts";
 export { isGuardOn, setGuard } from "./operate/guard.ts";
 export { relayout } from "./operate/relayout.ts";
 export type { Layout, RelayoutOptions } from "./operate/relayout.ts";
-export { countMax, readOutboxStatus } from "./operate/status.ts";
+export { countMax, readOutboxStatus, readShards } from "./operate/status.ts";
 export type { Holder, OutboxStatus, ShardStatus } from "./operate/status.ts";
 export { createOutbox } from "./outbox.ts";
 export type { Outbox, OutboxSettings, Work } from "./outbox.ts";

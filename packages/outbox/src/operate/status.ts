@@ -86,7 +86,7 @@ export const readOutboxStatus = async (sql: Sql): Promise<OutboxStatus> => {
   return { at, shards, relays, blocked, openLetters, horizon, hangingWriters, table, drawn };
 };
 
-const readShards = (sql: Sql): Promise<ShardStatus[]> => sql<ShardStatus[]>`
+export const readShards = (sql: Sql): Promise<ShardStatus[]> => sql<ShardStatus[]>`
   select s.shard, s.layout, s.epoch::float8 as epoch,
     case when s.deadline >= clock_timestamp() then coalesce(r.name, s.owner::text) end as owner,
     case when s.deadline >= clock_timestamp()
