@@ -8,7 +8,7 @@ import type { BulkOperation } from "@outrider/operations";
 import { createCuttable } from "../support/cuttable.ts";
 import { createTestDatabase } from "../support/database.ts";
 import type { TestDatabase } from "../support/database.ts";
-import { fillOperations } from "../support/fill-operations.ts";
+import { refillOperations } from "../support/fill-operations.ts";
 import { createTestOperations } from "../support/operations.ts";
 import type { TestOperations } from "../support/operations.ts";
 import { runOutrider } from "../support/outrider.ts";
@@ -37,11 +37,7 @@ afterAll(async () => {
 });
 
 beforeEach(async () => {
-  await api.sql`
-    truncate outrider.inbox, outrider.parked, outrider.parked_heads, outrider.dead_letters,
-      outrider.dead_letter_history, outrider.handlers, outrider.failed_attempts,
-      outrider.operations`;
-  await fillOperations(api.sql, { parked: 30, letters: 3, inbox: 0 });
+  await refillOperations(api.sql, { parked: 30, letters: 3, inbox: 0 });
 });
 
 /** A report that keeps what is said, and tells how far something is. */

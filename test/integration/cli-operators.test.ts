@@ -10,7 +10,7 @@ import type { LetterSummary } from "@outrider/redrive";
 import { createTestDatabase } from "../support/database.ts";
 import type { TestDatabase } from "../support/database.ts";
 import { testRedisUrl } from "../support/environment.ts";
-import { fillOperations } from "../support/fill-operations.ts";
+import { refillOperations } from "../support/fill-operations.ts";
 import { createTestOperations } from "../support/operations.ts";
 import type { TestOperations } from "../support/operations.ts";
 import { runOutrider } from "../support/outrider.ts";
@@ -41,11 +41,7 @@ afterAll(async () => {
 });
 
 beforeEach(async () => {
-  await api.sql`
-    truncate outrider.inbox, outrider.parked, outrider.parked_heads, outrider.dead_letters,
-      outrider.dead_letter_history, outrider.handlers, outrider.workers, outrider.breakers,
-      outrider.failed_attempts, outrider.operations`;
-  await fillOperations(api.sql, { parked: 30, letters: 30, inbox: 10 });
+  await refillOperations(api.sql, { parked: 30, letters: 30, inbox: 10 });
 });
 
 const outrider = (...args: string[]) => runOutrider(given.local, args);

@@ -7,32 +7,23 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:tes
 import type { AuditEntry, BulkOperation, ParkedKey } from "@outrider/operations";
 import type { Letter, LetterSummary, Redrive } from "@outrider/redrive";
 import { operationsOf } from "../support/answer-check.ts";
-import { createTestDatabase } from "../support/database.ts";
-import type { TestDatabase } from "../support/database.ts";
-import { fillOperations } from "../support/fill-operations.ts";
-import { createTestOperations } from "../support/operations.ts";
-import type { TestOperations } from "../support/operations.ts";
+import { refillOperations } from "../support/fill-operations.ts";
+import { createOwnOperations, createTestOperations } from "../support/operations.ts";
+import type { OwnOperations } from "../support/operations.ts";
 import { until } from "../support/until.ts";
 
-let database: TestDatabase;
-let api: TestOperations;
+let api: OwnOperations;
 
 beforeAll(async () => {
-  database = await createTestDatabase();
-  api = await createTestOperations(database.url);
+  api = await createOwnOperations();
 });
 
 afterAll(async () => {
   await api?.close();
-  await database?.drop();
 });
 
 beforeEach(async () => {
-  await api.sql`
-    truncate outrider.inbox, outrider.parked, outrider.parked_heads, outrider.dead_letters,
-      outrider.dead_letter_history, outrider.redrives, outrider.redrive_items, outrider.handlers,
-      outrider.failed_attempts, outrider.operations, outrider.replays, outrider.replay_ranges`;
-  await fillOperations(api.sql, { parked: 30, letters: 30, inbox: 10 });
+  await refillOperations(api.sql, { parked: 30, letters: 30, inbox: 10 });
 });
 
 type Items<T> = Readonly<{ items: T[]; next: string | null }>;
@@ -184,7 +175,7 @@ describe("a dead letter", () => {
 describe("the audit", () => {
   test("has a line of everything that the document can change", async () => {
     // Nobody carries out what is begun here, so that it can be cancelled.
-    const still = await createTestOperations(database.url, { isDriving: false });
+    const still = await createTestOperations(api.databaseUrl, { isDriving: false });
     const post = async (path: string, body?: unknown): Promise<{ id: number }> => {
       const response = await still.post(path, body);
       expect([path, response.ok]).toEqual([path, true]);

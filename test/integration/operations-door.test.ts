@@ -3,19 +3,15 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { connect } from "node:net";
 import { text } from "node:stream/consumers";
-import { createTestDatabase } from "../support/database.ts";
-import type { TestDatabase } from "../support/database.ts";
-import { createTestOperations } from "../support/operations.ts";
-import type { TestOperations } from "../support/operations.ts";
+import { createOwnOperations } from "../support/operations.ts";
+import type { OwnOperations } from "../support/operations.ts";
 
-let database: TestDatabase;
-let api: TestOperations;
+let api: OwnOperations;
 let server: Bun.Server<undefined>;
 let reader: string;
 
 beforeAll(async () => {
-  database = await createTestDatabase();
-  api = await createTestOperations(database.url);
+  api = await createOwnOperations();
   server = Bun.serve({ port: 0, idleTimeout: 5, fetch: api.answer });
   reader = await api.keyWith("events:read");
 });
@@ -23,7 +19,6 @@ beforeAll(async () => {
 afterAll(async () => {
   await server?.stop(true);
   await api?.close();
-  await database?.drop();
 });
 
 type Sent = Readonly<{ headers?: readonly string[]; body?: string }>;

@@ -3,32 +3,23 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import type { BulkOperation } from "@outrider/operations";
 import type { Redrive } from "@outrider/redrive";
-import { createTestDatabase } from "../support/database.ts";
-import type { TestDatabase } from "../support/database.ts";
-import { fillOperations } from "../support/fill-operations.ts";
-import { createTestOperations } from "../support/operations.ts";
-import type { TestOperations } from "../support/operations.ts";
+import { refillOperations } from "../support/fill-operations.ts";
+import { createOwnOperations, createTestOperations } from "../support/operations.ts";
+import type { OwnOperations } from "../support/operations.ts";
 import { until } from "../support/until.ts";
 
-let database: TestDatabase;
-let api: TestOperations;
+let api: OwnOperations;
 
 beforeAll(async () => {
-  database = await createTestDatabase();
-  api = await createTestOperations(database.url);
+  api = await createOwnOperations();
 });
 
 afterAll(async () => {
   await api?.close();
-  await database?.drop();
 });
 
 beforeEach(async () => {
-  await api.sql`
-    truncate outrider.inbox, outrider.parked, outrider.parked_heads, outrider.dead_letters,
-      outrider.dead_letter_history, outrider.redrives, outrider.redrive_items, outrider.handlers,
-      outrider.failed_attempts, outrider.operations`;
-  await fillOperations(api.sql, { parked: 200, letters: 300, inbox: 0 });
+  await refillOperations(api.sql, { parked: 200, letters: 300, inbox: 0 });
 });
 
 const reason = "a test";
@@ -49,7 +40,7 @@ const over = <T extends { state: string }>(path: string): Promise<T> => {
 
 describe("an operation", () => {
   test("that several processes drive decides about each once", async () => {
-    const others = await Promise.all([1, 2].map(() => createTestOperations(database.url)));
+    const others = await Promise.all([1, 2].map(() => createTestOperations(api.databaseUrl)));
     const all = { filter: {}, all: true, reason };
     const discarding = { ...all, action: "discard-letters" };
     const ids = await Promise.all([
@@ -76,7 +67,7 @@ describe("an operation", () => {
   test("goes on when the key that has begun it is revoked: it was accepted", async () => {
     const made = await api.post("/v1/keys", { name: "leaver", scopes: ["parked:write"] });
     const { id: number, key } = (await made.json()) as { id: number; key: string };
-    const still = await createTestOperations(database.url, { isDriving: false });
+    const still = await createTestOperations(api.databaseUrl, { isDriving: false });
     const wish = { action: "run-parked", filter: {}, all: true, reason };
     const id = await api.sql.begin(async (tx) => {
       const begun = await begin("/v1/parked/bulk", wish, key);

@@ -8,19 +8,15 @@ import { isFault } from "@outrider/event";
 import fc from "fast-check";
 import { operationsOf } from "../support/answer-check.ts";
 import type { DescribedOperation } from "../support/answer-check.ts";
-import { createTestDatabase } from "../support/database.ts";
-import type { TestDatabase } from "../support/database.ts";
 import { fillOperations } from "../support/fill-operations.ts";
-import { createTestOperations } from "../support/operations.ts";
-import type { TestOperations } from "../support/operations.ts";
+import { createOwnOperations } from "../support/operations.ts";
+import type { OwnOperations } from "../support/operations.ts";
 
-let database: TestDatabase;
-let api: TestOperations;
+let api: OwnOperations;
 let events: string[];
 
 beforeAll(async () => {
-  database = await createTestDatabase();
-  api = await createTestOperations(database.url);
+  api = await createOwnOperations();
   await fillOperations(api.sql, { parked: 50, letters: 200, inbox: 100 });
   const rows = await api.sql<{ id: string }[]>`select event_id as id from outrider.inbox`;
   events = rows.map((row) => row.id);
@@ -28,7 +24,6 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await api?.close();
-  await database?.drop();
 });
 
 /** Texts that have broken something somewhere before. */

@@ -5,22 +5,17 @@ import { Validator } from "@seriousme/openapi-schema-validator";
 import { scopes } from "@outrider/operations";
 import type { Scope } from "@outrider/operations";
 import { operationsOf } from "../support/answer-check.ts";
-import { createTestDatabase } from "../support/database.ts";
-import type { TestDatabase } from "../support/database.ts";
-import { createTestOperations } from "../support/operations.ts";
-import type { TestOperations } from "../support/operations.ts";
+import { createOwnOperations, createTestOperations } from "../support/operations.ts";
+import type { OwnOperations } from "../support/operations.ts";
 
-let database: TestDatabase;
-let api: TestOperations;
+let api: OwnOperations;
 
 beforeAll(async () => {
-  database = await createTestDatabase();
-  api = await createTestOperations(database.url);
+  api = await createOwnOperations();
 });
 
 afterAll(async () => {
   await api?.close();
-  await database?.drop();
 });
 
 const uuid = "01890a5d-ac96-774b-bcce-b302099a8057";
@@ -159,7 +154,7 @@ describe("a key", () => {
 
 describe("wrong keys", () => {
   test("are counted for an address, which has to wait then; others do not", async () => {
-    const strict = await createTestOperations(database.url, { failuresMax: 3 });
+    const strict = await createTestOperations(api.databaseUrl, { failuresMax: 3 });
     const from = (address: string, key?: string) =>
       strict.get("/v1/parked", { address, ...(key !== undefined && { key }) });
     try {

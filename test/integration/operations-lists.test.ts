@@ -1,26 +1,21 @@
 /** What lists leave out and where they go on. On real Postgres. */
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { createTestDatabase } from "../support/database.ts";
-import type { TestDatabase } from "../support/database.ts";
 import { fillOperations } from "../support/fill-operations.ts";
-import { createTestOperations } from "../support/operations.ts";
-import type { TestOperations } from "../support/operations.ts";
+import { createOwnOperations } from "../support/operations.ts";
+import type { OwnOperations } from "../support/operations.ts";
 
-let database: TestDatabase;
-let api: TestOperations;
+let api: OwnOperations;
 
 const letters = 21_000;
 
 beforeAll(async () => {
-  database = await createTestDatabase();
-  api = await createTestOperations(database.url);
+  api = await createOwnOperations();
   await fillOperations(api.sql, { parked: 60, letters, inbox: 10 });
 }, 60_000);
 
 afterAll(async () => {
   await api?.close();
-  await database?.drop();
 });
 
 type Page = Readonly<{ items: readonly { id: number; state: string }[]; next: string | null }>;

@@ -2,27 +2,22 @@
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { operationsOf } from "../support/answer-check.ts";
-import { createTestDatabase } from "../support/database.ts";
-import type { TestDatabase } from "../support/database.ts";
 import { fillOperations } from "../support/fill-operations.ts";
-import { createTestOperations } from "../support/operations.ts";
-import type { TestOperations } from "../support/operations.ts";
+import { createOwnOperations } from "../support/operations.ts";
+import type { OwnOperations } from "../support/operations.ts";
 
-let database: TestDatabase;
-let api: TestOperations;
+let api: OwnOperations;
 const stopping = new AbortController();
 
 beforeAll(async () => {
-  database = await createTestDatabase();
   const limits = { livePollMs: 20, liveIdleMs: 200, liveMax: 2 };
 
-  api = await createTestOperations(database.url, { limits, stopping: stopping.signal });
+  api = await createOwnOperations({ limits, stopping: stopping.signal });
   await fillOperations(api.sql, { parked: 3, letters: 3, inbox: 10 });
 });
 
 afterAll(async () => {
   await api?.close();
-  await database?.drop();
 });
 
 type Told = Readonly<{ event: string; data: string }>;

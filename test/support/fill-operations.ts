@@ -117,3 +117,13 @@ const fillLetters = async (sql: Sql, letters: number): Promise<void> => {
     insert into outrider.inbox (handler, event_id, state, topic, partition, "offset")
     select handler, event_id, 'dead', topic, partition, "offset" from outrider.dead_letters`;
 };
+
+/** The same, in place of all that was there; keys and the audit stay. */
+export const refillOperations = async (sql: Sql, sizes: FillSizes): Promise<void> => {
+  await sql`
+    truncate outrider.inbox, outrider.parked, outrider.parked_heads, outrider.dead_letters,
+      outrider.dead_letter_history, outrider.redrives, outrider.redrive_items, outrider.replays,
+      outrider.replay_ranges, outrider.handlers, outrider.workers, outrider.breakers,
+      outrider.failed_attempts, outrider.operations`;
+  await fillOperations(sql, sizes);
+};

@@ -11,6 +11,7 @@ import { connect } from "@outrider/postgres";
 import type { Sql } from "@outrider/postgres";
 import { createAnswerCheck } from "./answer-check.ts";
 import type { OpenApiDocument } from "./answer-check.ts";
+import { createTestDatabase } from "./database.ts";
 import { createKeptLog } from "./kept-log.ts";
 import type { KeptLine } from "./kept-log.ts";
 import { silentLog } from "./silent-log.ts";
@@ -123,6 +124,22 @@ export const createTestOperations = async (
     close: async () => {
       await driver?.stop();
       await sql.end({ timeout: 1 });
+    },
+  };
+};
+
+export type OwnOperations = TestOperations & Readonly<{ databaseUrl: string }>;
+
+/** On a database of its own, which goes with it. */
+export const createOwnOperations = async (more: More = {}): Promise<OwnOperations> => {
+  const database = await createTestDatabase();
+  const api = await createTestOperations(database.url, more);
+  return {
+    ...api,
+    databaseUrl: database.url,
+    close: async () => {
+      await api.close();
+      await database.drop();
     },
   };
 };
