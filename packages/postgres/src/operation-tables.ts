@@ -46,14 +46,19 @@ export const failedAttempts = outrider.table(
     /** Of those that count; null: it counts for nobody. */
     attempt: pg.integer("attempt"),
     /** `killed`: it has ended its process. */
-    kind: pg.text("kind", { enum: ["transient", "retryable", "fatal", "killed"] }).notNull(),
+    kind: pg
+      .text("kind", { enum: ["transient", "deployment", "retryable", "fatal", "killed"] })
+      .notNull(),
     code: pg.text("code").notNull(),
     message: pg.text("message").notNull(),
   },
   (table) => [
     pg.index("failed_attempts_event").on(table.eventId, table.id),
     pg.index("failed_attempts_at").using("brin", table.at),
-    pg.check("failed_attempts_kind", sql`"kind" in ('transient', 'retryable', 'fatal', 'killed')`),
+    pg.check(
+      "failed_attempts_kind",
+      sql`"kind" in ('transient', 'deployment', 'retryable', 'fatal', 'killed')`,
+    ),
   ],
 );
 

@@ -58,10 +58,13 @@ export const shards = outrider.table("shards", {
   deadline: timestamp("deadline"),
   /** Owners in a row that ended without giving the shard back and without a pass in between. */
   crashes: pg.smallint("crashes").notNull().default(0),
-  /** After two crashes: the row that is being published alone. */
+  /** After crashes: the row that is being published alone. */
   trying: pg.bigint("trying", { mode: "bigint" }),
   /** Owners in a row that ended while they were publishing that row. */
   tryingCrashes: pg.smallint("trying_crashes").notNull().default(0),
+  /** After a crash: the last of the rows that are being published together, and how many. */
+  suspectLast: pg.bigint("suspect_last", { mode: "bigint" }),
+  suspectRows: pg.integer("suspect_rows"),
 });
 
 /** The relays that are alive, so that each can tell its fair share of the shards. */
@@ -200,6 +203,8 @@ export const parked = outrider.table(
       .text("state", { enum: ["due", "dead"] })
       .notNull()
       .default("due"),
+    /** Runs of it alone that have failed, counted or not: the delays grow by them. */
+    runs: pg.integer("runs").notNull().default(0),
     /** Runs of it alone that have failed by its own fault. */
     attempt: pg.integer("attempt").notNull().default(0),
     /** Runs of it, with others or alone, whose worker was not heard of again. */
@@ -237,6 +242,14 @@ export const watermarks = outrider.table(
     topic: pg.text("topic").notNull(),
     partition: pg.integer("partition").notNull(),
     nextOffset: pg.bigint("next_offset", { mode: "number" }).notNull(),
+    /** The log that the offset counts in; null: written by a version that did not know it. */
+    clusterId: pg.text("cluster_id"),
+    topicId: pg.text("topic_id"),
+    /** Leader epoch of the last record below the offset; null: not known. */
+    leaderEpoch: pg.integer("leader_epoch"),
+    /** Since when nothing is read, and why; until an operator decides. */
+    haltedAt: timestamp("halted_at"),
+    haltReason: pg.text("halt_reason"),
     updatedAt: timestamp("updated_at")
       .notNull()
       .default(sql`clock_timestamp()`),
@@ -262,6 +275,37 @@ export const readers = outrider.table(
   },
   (table) => [
     pg.primaryKey({ columns: [table.group, table.topic, table.partition, table.instance] }),
+  ],
+);
+
+/**
+ * Records that a lane is running now, a row for each of its transactions, where an earlier reader
+ * may have ended amid them. A row that is left says that its reader has ended amid these.
+ */
+export const trials = outrider.table(
+  "trials",
+  {
+    group: pg.text("group").notNull(),
+    topic: pg.text("topic").notNull(),
+    partition: pg.integer("partition").notNull(),
+    /** Of the reader. */
+    instance: pg.uuid("instance").notNull(),
+    handler: pg.text("handler").notNull(),
+    offsets: pg.bigint("offsets", { mode: "number" }).array().notNull(),
+    /** The first of the offsets. */
+    first: pg.bigint("first", { mode: "number" }).notNull(),
+  },
+  (table) => [
+    pg.primaryKey({
+      columns: [
+        table.group,
+        table.topic,
+        table.partition,
+        table.instance,
+        table.handler,
+        table.first,
+      ],
+    }),
   ],
 );
 
