@@ -24,8 +24,11 @@ import type { HistoryScene } from "./history-scene.ts";
 type Side = "before" | "after";
 type Step = keyof Store | "publish";
 
-/** `times`: at which call of it; a step that is used from the start fails amid the work. */
-const steps: readonly Readonly<{ step: Step; times: number; crashes?: number }>[] = [
+/**
+ * `times`: at which call of it; a step that is used from the start fails amid the work. `suspects`:
+ * an owner has ended before, with so many rows on record.
+ */
+const steps: readonly Readonly<{ step: Step; times: number; suspects?: number }>[] = [
   { step: "beat", times: 2 },
   { step: "readOverview", times: 2 },
   { step: "readLastId", times: 1 },
@@ -43,8 +46,9 @@ const steps: readonly Readonly<{ step: Step; times: number; crashes?: number }>[
   { step: "settleHeld", times: 1 },
   { step: "unblock", times: 1 },
   { step: "buryHeld", times: 1 },
-  { step: "markTrying", times: 3, crashes: 2 },
-  { step: "markAlive", times: 3, crashes: 2 },
+  { step: "markSuspects", times: 3, suspects: 4 },
+  { step: "markTrying", times: 3, suspects: 1 },
+  { step: "markAlive", times: 3, suspects: 4 },
   { step: "releaseShard", times: 4 },
   { step: "leave", times: 1 },
 ];
@@ -152,7 +156,7 @@ const isDone = async ({ sql }: HistoryScene): Promise<boolean> => {
   return row?.done === true;
 };
 
-type Case = Point & Readonly<{ crashes: number; resumes: boolean }>;
+type Case = Point & Readonly<{ suspects: number | undefined; resumes: boolean }>;
 
 const run = async (one: Case): Promise<void> => {
   const scene = free.pop();
@@ -165,7 +169,7 @@ const run = async (one: Case): Promise<void> => {
   }
 };
 
-const runOn = async (scene: HistoryScene, { crashes, resumes, ...point }: Case): Promise<void> => {
+const runOn = async (scene: HistoryScene, { suspects, resumes, ...point }: Case): Promise<void> => {
   const counting = countingOn(await createTopic(3, 10_000));
   const write = async (from: number, to: number) => {
     for (const n of range(from, to)) {
@@ -173,7 +177,7 @@ const runOn = async (scene: HistoryScene, { crashes, resumes, ...point }: Case):
       await scene.write(counting, "bad", n, n % 4 === 2 ? tooLarge() : undefined);
     }
   };
-  await scene.sql`update outrider.shards set crashes = ${crashes}`;
+  if (suspects !== undefined) await crashWith(scene, suspects);
   await write(1, 8);
   const failpoint = createFailpoint(scene, point);
   const first = scene.start(failpoint.deps, leases);
@@ -198,6 +202,15 @@ const runOn = async (scene: HistoryScene, { crashes, resumes, ...point }: Case):
   }
 };
 
+/** An owner of every shard has ended amid rows that are among the next ones. */
+const crashWith = async ({ sql }: HistoryScene, suspects: number): Promise<void> => {
+  await sql`
+    update outrider.shards
+    set owner = gen_random_uuid(), deadline = clock_timestamp() - interval '1 s',
+      suspect_rows = ${suspects}, suspect_last = (
+        select case when is_called then last_value else 0 end + 20 from outrider.outbox_id_seq)`;
+};
+
 const stopLater = async (relay: Relay): Promise<void> => {
   await delay(500);
   await relay.stop();
@@ -208,9 +221,9 @@ const failIn = async (ms: number, message: string): Promise<never> => {
   throw new Error(message);
 };
 
-const cases = steps.flatMap(({ step, times, crashes = 0 }) =>
+const cases = steps.flatMap(({ step, times, suspects }) =>
   (["before", "after"] as const).flatMap((side) =>
-    [false, true].map((resumes) => ({ step, side, times, crashes, resumes })),
+    [false, true].map((resumes) => ({ step, side, times, suspects, resumes })),
   ),
 );
 

@@ -199,7 +199,7 @@ describe("the tables", () => {
 describe("plans on 200,000 waiting events", () => {
   const lease = {
     ...{ shard: 3, owner: randomUUID(), epoch: "1", layout: 1, incarnation: "" },
-    ...{ crashes: 0, trying: null, tryingCrashes: 0 },
+    ...{ crashes: 0, trying: null, tryingCrashes: 0, suspects: undefined },
   };
   const request = { lease, floor: 0, topics: [] as string[], rowsMax: 1000 };
   const bytesMax = 1_000_000;

@@ -231,8 +231,12 @@ test("300,000 rows of one blocked key do not slow the others", { timeout: 120_00
 describe("an event that kills its process", () => {
   class Killed extends Error {}
 
+  type Batch = readonly PublishRecord[];
+  const hasKiller = (batch: Batch) =>
+    batch.some((record) => String(record.value).includes("killer"));
+
   /** A process that dies in a publish: nothing runs after it, and no lease is returned. */
-  const startMortal = (settings: RelaySettings) => {
+  const startMortal = (settings: RelaySettings, isFatal: (batch: Batch) => boolean = hasKiller) => {
     const dead = Promise.withResolvers<void>();
     let isDead = false;
     const mortal = Object.fromEntries(
@@ -246,8 +250,8 @@ describe("an event that kills its process", () => {
     ) as typeof scene.store;
     const mortalPublisher = async (shard: number) => {
       const publisher = await openPublisher(shard);
-      const publish = (batch: readonly PublishRecord[]) => {
-        if (batch.some((record) => String(record.value).includes("killer"))) {
+      const publish = (batch: Batch) => {
+        if (isFatal(batch)) {
           isDead = true;
           dead.resolve();
         }
@@ -285,5 +289,38 @@ describe("an event that kills its process", () => {
     assert.deepEqual(await published("sound"), range(1, 10));
     assert.deepEqual(await published("fatal"), [1]);
     assert.equal(await countOf("outbox_held"), 2);
+  });
+
+  test("is told from three kills by somebody else: the backlog goes on in batches", async () => {
+    await sql`
+      insert into outrider.outbox (event_id, type, version, topic, key, headers, payload)
+      select gen_random_uuid(), 'test.counted', 1, ${counting.topic},
+        convert_to('key-' || n % 1000, 'UTF8'), '{}', '{}'
+      from generate_series(1, 16000) n`;
+    const settings = { leaseTtlMs: 1000, leaseMarginMs: 200, renewMs: 100 };
+    for (let life = 0; life < 3; life += 1) {
+      let batches = 0;
+      await startMortal(settings, () => (batches += 1) > 12);
+    }
+    const left = await countOf("outbox");
+    let careful = 0;
+    let alone = 0;
+    const counted = {
+      ...scene.store,
+      markSuspects: (...given: Parameters<typeof scene.store.markSuspects>) => {
+        careful += 1;
+        return scene.store.markSuspects(...given);
+      },
+      markTrying: (...given: Parameters<typeof scene.store.markTrying>) => {
+        if (given[1] !== null) alone += 1;
+        return scene.store.markTrying(...given);
+      },
+    };
+    scene.start({ store: counted }, settings);
+    await emptied("outbox", 30_000);
+    assert.equal(await countOf("dead_letters"), 0);
+    assert.ok(left > 10_000, `${left} were left`);
+    // Eight shards: one by one at most what the last owner had on its way.
+    assert.ok(alone <= 8 * 14 && careful <= 8 * 30, `${alone} alone, ${careful} batches`);
   });
 });

@@ -84,7 +84,8 @@ export const createRelayScene = async (
       await Promise.all(relays.splice(0).map((relay) => relay.stop()));
       await sql`truncate outrider.outbox, outrider.outbox_held, outrider.blocked,
         outrider.dead_letters`;
-      await sql`update outrider.shards set crashes = 0, trying = null, trying_crashes = 0`;
+      await sql`update outrider.shards set crashes = 0, trying = null, trying_crashes = 0,
+        suspect_last = null, suspect_rows = null`;
     },
     end: async () => {
       await Promise.all([sql.end(), db.$client.end(), connection.end()]);

@@ -10,7 +10,7 @@ const relay = (name: string, published: number) => ({
 });
 const shard = (number: number, pending: number) => ({
   ...{ shard: number, layout: 1, owner: "one 1", epoch: 3, leaseLeftMs: 4200, pending },
-  oldestAgeMs: pending > 0 ? 1500 : null,
+  ...{ oldestAgeMs: pending > 0 ? 1500 : null, crashes: 0 },
 });
 
 const statusAt = (second: number, change: Partial<OutboxStatus> = {}): Json<OutboxStatus> => {
@@ -51,6 +51,18 @@ const blocked = {
   ...{ letterId: 7, topic: "orders", key: "o-1", eventId: "e", code: "MSG_SIZE_TOO_LARGE" },
   ...{ isReleasing: false, blockedAt: new Date(5000), waiting: 3 },
 };
+
+test("shards whose owners end one after the other are told, one that ended is not", () => {
+  const shards = [
+    { ...shard(0, 9), crashes: 2 },
+    { ...shard(3, 9), crashes: 4 },
+  ];
+  expect(problemsOf(statusAt(10, { shards }))).toEqual([
+    "up to 4 relays in a row have ended while they had shards 0, 3; their events go in small " +
+      "batches, see the relays' logs",
+  ]);
+  expect(problemsOf(statusAt(10, { shards: [{ ...shard(0, 9), crashes: 1 }] }))).toEqual([]);
+});
 
 test("what needs a human is told by name", () => {
   const unowned = { ...shard(1, 0), owner: null, leaseLeftMs: null };

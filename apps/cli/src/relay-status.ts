@@ -71,6 +71,7 @@ export const problemsOf = (status: Status): string[] => {
   const unowned = status.shards.filter((shard) => shard.owner === null).map((one) => one.shard);
   return [
     ...(unowned.length > 0 ? [`nobody publishes shards ${unowned.join(", ")}`] : []),
+    ...sayCrashes(status.shards),
     ...status.relays.filter((one) => !one.isAlive).map((one) => `relay ${one.name} is gone`),
     ...status.blocked
       .filter((one) => !one.isReleasing)
@@ -78,6 +79,16 @@ export const problemsOf = (status: Status): string[] => {
     ...(status.horizon ? [`${sayHolder(status.horizon)} keeps deleted rows`] : []),
     ...status.hangingWriters.map((one) => `${sayHolder(one)} hangs with an event`),
   ];
+};
+
+/** One owner in a row may be a deploy; of two, something is known to be wrong. */
+const sayCrashes = (shards: Status["shards"]): string[] => {
+  const crashed = shards.filter((one) => one.crashes > 1);
+  if (crashed.length === 0) return [];
+  const most = Math.max(...crashed.map((one) => one.crashes));
+  const names = crashed.map((one) => one.shard).join(", ");
+  const what = `up to ${most} relays in a row have ended while they had shards ${names}`;
+  return [`${what}; their events go in small batches, see the relays' logs`];
 };
 
 const sayHolder = ({ kind, name, ageMs, doing }: Holder): string => {

@@ -23,6 +23,7 @@ const shard = v.strictObject({
   leaseLeftMs: v.nullable(v.number()),
   pending: v.pipe(count, v.description(`Counted up to ${countMax}`)),
   oldestAgeMs: v.nullable(v.number()),
+  crashes: v.number(),
 });
 
 const relay = v.strictObject({

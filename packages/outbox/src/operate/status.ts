@@ -20,6 +20,8 @@ export type ShardStatus = Readonly<{
   /** Events that wait to be published, at most `countMax`. */
   pending: number;
   oldestAgeMs: number | null;
+  /** Owners in a row that ended without giving it back, and that nobody has outlived. */
+  crashes: number;
 }>;
 
 export type RelayStatus = Readonly<{
@@ -87,7 +89,7 @@ export const readOutboxStatus = async (sql: Sql): Promise<OutboxStatus> => {
 };
 
 export const readShards = (sql: Sql): Promise<ShardStatus[]> => sql<ShardStatus[]>`
-  select s.shard, s.layout, s.epoch::float8 as epoch,
+  select s.shard, s.layout, s.epoch::float8 as epoch, s.crashes,
     case when s.deadline >= clock_timestamp() then coalesce(r.name, s.owner::text) end as owner,
     case when s.deadline >= clock_timestamp()
       then (extract(epoch from s.deadline - clock_timestamp()) * 1000)::float8

@@ -28,7 +28,7 @@ export const deliver = async (
   const late = await waitFor(flights, epoch, deps.limits);
   for (const flight of flights) epoch.flights.delete(flight);
   const published = late.length === 0 ? rows : setAside(flights, late, { epoch, deps });
-  await outlive(epoch, deps);
+  await outlive(rows, { epoch, deps, memory });
   await remove({ rows: published, block }, epoch, deps);
   memory.refused.forget(published);
   const { shard } = epoch.lease;
@@ -48,11 +48,19 @@ export const remove = async (
   assertCount(lease, ids.length, await count);
 };
 
-/** As `deliver`, for one row that may kill the process: which one it was, outlives the process. */
-export const deliverAlone = (batch: Batch, turn: Turn): Promise<readonly PendingRow[]> => {
-  const { epoch, deps } = turn;
+/** As `deliver`, for rows that may end the process: which ones they were, outlives the process. */
+export const deliverOnTrial = async (batch: Batch, turn: Turn): Promise<readonly PendingRow[]> => {
+  const { epoch, deps, memory } = turn;
+  const { rows } = batch;
+  const last = rows.at(-1)?.id ?? 0;
+  if (memory.trial.isOver()) return deliver(batch, turn);
+  if (memory.trial.rowsMax() > 1) {
+    await deps.store.markSuspects(epoch.lease, { last, rows: rows.length });
+    epoch.assertOwned();
+    return deliver(batch, turn);
+  }
   return deps.alone(async () => {
-    await deps.store.markTrying(epoch.lease, batch.rows[0]?.id ?? null);
+    await deps.store.markTrying(epoch.lease, last);
     epoch.assertOwned();
     return deliver(batch, turn);
   });
@@ -62,12 +70,23 @@ export const deliverAlone = (batch: Batch, turn: Turn): Promise<readonly Pending
  * This process has handed rows to the client and lives: they are acknowledged, or it has waited
  * long for that. Whoever is next need not suspect them.
  */
-export const outlive = async ({ lease, trial }: Epoch, { store }: PassDeps): Promise<void> => {
-  if (trial.isOver) return;
-  trial.left = Math.max(0, trial.left - 1);
-  if (trial.left > 0) return store.markTrying(lease, null);
-  trial.isOver = true;
-  await store.markAlive(lease);
+const outlive = async (
+  rows: readonly PendingRow[],
+  { epoch: { lease }, deps: { store }, memory: { trial } }: Turn,
+): Promise<void> => {
+  if (trial.isOver()) return;
+  const wasAlone = trial.rowsMax() === 1;
+  trial.outlive(rows.length, rows.at(-1)?.id ?? 0);
+  if (trial.isOver()) return store.markAlive(lease);
+  // A batch stays on record until the next one: at worst it is published in smaller ones.
+  if (wasAlone) await store.markTrying(lease, null);
+};
+
+/** There is nothing left that an earlier owner may have ended of. */
+export const endTrial = async ({ epoch, deps, memory: { trial } }: Turn): Promise<void> => {
+  if (trial.isOver()) return;
+  await deps.store.markAlive(epoch.lease);
+  trial.end();
 };
 
 /** Waits until all is acknowledged, or not in time; returns the flights that are late. */

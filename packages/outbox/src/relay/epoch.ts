@@ -13,6 +13,7 @@ import type { OrderFinding, OrderWatch } from "./order-watch.ts";
 import type { PendingRow } from "./read.ts";
 import type { Store } from "./store.ts";
 import type { Suspicion } from "./suspicion.ts";
+import type { Trial } from "./trial.ts";
 
 export type Epoch = Readonly<{
   lease: Lease;
@@ -23,18 +24,9 @@ export type Epoch = Readonly<{
   /** On their way, those of `stuck` aside. */
   flights: Set<Flight>;
   stuck: Stuck;
-  trial: Trial;
   /** Throws `lease_lost` once the time is past up to which the lease is known to hold. */
   assertOwned(): void;
 }>;
-
-/** After crashes. */
-export type Trial = {
-  /** How many rows are still to be published alone. */
-  left: number;
-  /** This process has outlived what it may have been killed by. */
-  isOver: boolean;
-};
 
 /** Rows of one pass: of the outbox, or of those that wait behind a block. */
 export type Batch = Readonly<{ rows: readonly PendingRow[]; block?: string }>;
@@ -42,6 +34,7 @@ export type Batch = Readonly<{ rows: readonly PendingRow[]; block?: string }>;
 /** Survives the epochs of a shard. */
 export type ShardMemory = Readonly<{
   suspicion: Suspicion;
+  trial: Trial;
   refused: Refused;
   order: OrderWatch;
 }>;

@@ -17,13 +17,17 @@ export type Lease = Readonly<{
    * ids need not hold, so the lease does not either.
    */
   incarnation: string;
-  /** Owners in a row that ended without giving the shard back, with no pass in between. */
+  /** Owners in a row that ended without giving the shard back, and that nobody has outlived. */
   crashes: number;
+  /** The rows that the last of them was publishing together: how many, and the last one's id. */
+  suspects: Suspects | undefined;
   /** The row that the last of them was publishing alone. */
   trying: number | null;
   /** How many of them in a row were publishing that one. */
   tryingCrashes: number;
 }>;
+
+export type Suspects = Readonly<{ last: number; rows: number }>;
 
 export type Claim = Readonly<{ owner: string; ttlMs: number }>;
 
@@ -39,7 +43,7 @@ export const claimShard = async (
   shard: number,
   { owner, ttlMs }: Claim,
 ): Promise<Lease | undefined> => {
-  const [row] = await sql<Omit<Lease, "shard" | "owner">[]>`
+  const [row] = await sql<ClaimedRow[]>`
     update outrider.shards
     set owner = ${owner}, epoch = epoch + 1,
       deadline = clock_timestamp() + ${ttlMs} * interval '1 millisecond',
@@ -47,19 +51,34 @@ export const claimShard = async (
       crashes = case when owner is null or owner = ${owner} then crashes
         else least(crashes + 1, 1000) end,
       trying_crashes = case when owner is null or owner = ${owner} then trying_crashes
-        when trying is null then 0 else least(trying_crashes + 1, 1000) end
+        when trying is null then 0 else least(trying_crashes + 1, 1000) end,
+      -- what an owner had on its way counts only when that owner has crashed
+      suspect_last = case when owner <> ${owner} then suspect_last end,
+      suspect_rows = case when owner <> ${owner} then suspect_rows end
     where shard = ${shard}
       and (owner is null or owner = ${owner} or deadline < clock_timestamp())
     returning epoch, layout, crashes, trying, trying_crashes as "tryingCrashes",
+      suspect_last as last, suspect_rows as rows,
       extract(epoch from pg_postmaster_start_time())::text as incarnation`;
-  return row && { ...row, shard, owner, trying: row.trying === null ? null : Number(row.trying) };
+  if (!row) return undefined;
+  const { last, rows, trying, ...rest } = row;
+  return {
+    ...{ ...rest, shard, owner },
+    trying: trying === null ? null : Number(trying),
+    suspects: last === null || rows === null ? undefined : { last: Number(last), rows },
+  };
 };
+
+type ClaimedRow = Pick<Lease, "epoch" | "layout" | "incarnation" | "crashes" | "tryingCrashes"> &
+  Readonly<{ trying: string | null; last: string | null; rows: number | null }>;
 
 /** Gives a shard back at once instead of letting its deadline pass, and says so. */
 export const releaseShard = async (sql: Sql, { shard, owner, epoch }: Lease): Promise<void> => {
   await sql`
     with given as (
-      update outrider.shards set owner = null, deadline = null
+      update outrider.shards
+      set owner = null, deadline = null, trying = null, trying_crashes = 0, suspect_last = null,
+        suspect_rows = null
       where shard = ${shard} and owner = ${owner} and epoch = ${epoch}
       returning 1
     )
@@ -71,13 +90,24 @@ export const markTrying = async (sql: Sql, lease: Lease, id: number | null): Pro
   await sql`
     update outrider.shards
     set trying = ${id},
-      trying_crashes = case when trying = ${id} then trying_crashes else 0 end
+      trying_crashes = case when trying = ${id} then trying_crashes else 0 end,
+      suspect_last = null, suspect_rows = null
     where shard = ${lease.shard} and owner = ${lease.owner} and epoch = ${lease.epoch}`;
 };
 
-/** This owner has lived through a pass. */
+/** Before rows are published together that may end their process. */
+export const markSuspects = async (sql: Sql, lease: Lease, suspects: Suspects): Promise<void> => {
+  await sql`
+    update outrider.shards
+    set suspect_last = ${suspects.last}, suspect_rows = ${suspects.rows}, trying = null,
+      trying_crashes = 0
+    where shard = ${lease.shard} and owner = ${lease.owner} and epoch = ${lease.epoch}`;
+};
+
+/** This owner has outlived everything that an earlier one may have ended of. */
 export const markAlive = async (sql: Sql, { shard, owner, epoch }: Lease): Promise<void> => {
   await sql`
-    update outrider.shards set crashes = 0, trying = null, trying_crashes = 0
+    update outrider.shards
+    set crashes = 0, trying = null, trying_crashes = 0, suspect_last = null, suspect_rows = null
     where shard = ${shard} and owner = ${owner} and epoch = ${epoch}`;
 };

@@ -6,7 +6,7 @@
 import { bytesOf } from "./aside.ts";
 import { keyName } from "./block.ts";
 import type { Cause } from "./bury.ts";
-import { deliver, deliverAlone, outlive } from "./deliver.ts";
+import { deliverOnTrial, endTrial } from "./deliver.ts";
 import { assertCount } from "./epoch.ts";
 import type { Turn } from "./epoch.ts";
 import type { PendingRow, ReadRequest } from "./read.ts";
@@ -25,10 +25,10 @@ export type Read = Readonly<{
 }>;
 
 export const planRead = ({ epoch, deps, memory }: Turn, rowsMax: number): Read => {
-  const { lease, floor, stuck, trial } = epoch;
-  const { suspicion, refused } = memory;
+  const { lease, floor, stuck } = epoch;
+  const { suspicion, trial, refused } = memory;
   const raise = floor.begin();
-  const most = trial.left > 0 ? 1 : Math.min(rowsMax, suspicion.rowsMax());
+  const most = Math.min(rowsMax, suspicion.rowsMax(), trial.rowsMax());
   const topics = [...stuck.topics(), ...refused.topics()];
   return {
     request: { lease, floor: floor.value(), topics, rowsMax: most },
@@ -48,11 +48,9 @@ export const readNow = async (turn: Turn): Promise<Reading> => {
 
 /** Returns whether there may be more to read at once. */
 export const runPass = async (turn: Turn, { rows, isFull }: Reading): Promise<boolean> => {
-  const { epoch, deps, memory } = turn;
+  const { epoch, memory } = turn;
   if (rows.length === 0) {
-    // Nothing here can have killed anybody.
-    epoch.trial.left = 0;
-    await outlive(epoch, deps);
+    await endTrial(turn);
     return false;
   }
   // The read may have taken long, and publishing carries no fence of its own.
@@ -70,11 +68,11 @@ export const runPass = async (turn: Turn, { rows, isFull }: Reading): Promise<bo
   }
   // A condemned row comes first in its pass, so that nothing of its key is published behind it.
   const sound = at > 0 ? free.slice(0, at) : free;
-  if (sound.length > 0) {
-    await (epoch.trial.left > 0 ? deliverAlone : deliver)({ rows: sound }, turn);
-  }
+  if (sound.length > 0) await deliverOnTrial({ rows: sound }, turn);
   memory.suspicion.pass((at > 0 ? sound : rows).at(-1)?.id ?? 0);
-  return isFull || at > 0;
+  if (isFull || at > 0) return true;
+  await endTrial(turn);
+  return false;
 };
 
 /** Moves the rows of blocked keys out of the way; returns the others. */
@@ -95,7 +93,7 @@ const holdBlocked = async (
 };
 
 const buryRow = async (row: PendingRow, cause: Cause, { epoch, deps }: Turn): Promise<void> => {
-  const { lease, blocks, floor, trial } = epoch;
+  const { lease, blocks, floor } = epoch;
   const { store, limits, log, events } = deps;
   const policy = limits.skipTopics.has(row.topic) ? "skip" : "hold";
   assertCount(lease, 1, await store.bury(lease, { row, cause, policy }));
@@ -104,6 +102,4 @@ const buryRow = async (row: PendingRow, cause: Cause, { epoch, deps }: Turn): Pr
   const fields = { shard: lease.shard, topic: row.topic, eventId: row.eventId, policy };
   log.error({ ...fields, code: cause.code }, "an event is refused for good; it is a dead letter");
   events.onBuried?.(lease.shard, cause.code);
-  trial.left = 0;
-  await outlive(epoch, deps);
 };

@@ -7,7 +7,7 @@
 
 import type { Block } from "./block.ts";
 import type { Cause } from "./bury.ts";
-import { deliver, deliverAlone } from "./deliver.ts";
+import { deliverOnTrial } from "./deliver.ts";
 import { assertCount } from "./epoch.ts";
 import type { Turn } from "./epoch.ts";
 import type { PendingRow } from "./read.ts";
@@ -39,7 +39,7 @@ const release = async (name: string, block: Block, turn: Turn): Promise<void> =>
   }
   const rows = await deps.store.readHeld(lease, {
     block: block.id,
-    rowsMax: epoch.trial.left > 0 ? 1 : memory.suspicion.rowsMax(),
+    rowsMax: Math.min(memory.suspicion.rowsMax(), memory.trial.rowsMax()),
     bytesMax: deps.limits.batchBytesMax,
   });
   if (rows.length === 0) {
@@ -55,7 +55,7 @@ const release = async (name: string, block: Block, turn: Turn): Promise<void> =>
     return buryAgain(first, condemned.cause, { name, block, turn });
   }
   const sound = at > 0 ? rows.slice(0, at) : rows;
-  await (epoch.trial.left > 0 ? deliverAlone : deliver)({ rows: sound, block: block.id }, turn);
+  await deliverOnTrial({ rows: sound, block: block.id }, turn);
   memory.suspicion.pass(sound.at(-1)?.id ?? 0);
 };
 

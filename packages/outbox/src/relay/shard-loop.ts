@@ -18,6 +18,7 @@ import { planRead, readNow, runPass } from "./pass.ts";
 import type { Reading } from "./pass.ts";
 import { runReleasePasses } from "./release-pass.ts";
 import { createSuspicion } from "./suspicion.ts";
+import { createTrial } from "./trial.ts";
 import type { Waker } from "./waker.ts";
 
 export type ShardLimits = PassLimits &
@@ -152,6 +153,7 @@ export const startShardLoop = (shard: number, deps: ShardDeps): ShardLoop => {
 
 const createMemory = (shard: number, { waker, monotonicMs, limits }: ShardDeps): ShardMemory => ({
   suspicion: createSuspicion(limits.batchMax),
+  trial: createTrial(limits.batchMax),
   refused: createRefused({ monotonicMs, onDue: () => waker.wake(shard) }, limits.topicRetry),
   order: createOrderWatch({ keysMax: limits.orderKeysMax }),
 });
@@ -187,6 +189,7 @@ const begin = async (ownership: Ownership, { deps, memory }: Service): Promise<E
   const { lease } = ownership;
   const { shard, crashes, trying, tryingCrashes } = lease;
   const publisher = await deps.openPublisher(shard);
+  memory.trial.begin(lease);
   // Alone in its process, which did not outlive it, twice: once may have been a coincidence.
   if (trying !== null && tryingCrashes > 1) {
     const message =
@@ -201,7 +204,6 @@ const begin = async (ownership: Ownership, { deps, memory }: Service): Promise<E
     blocks: new Map(),
     flights: new Set(),
     stuck: createStuck(() => deps.waker.wake(shard)),
-    trial: { left: crashes > 1 ? deps.limits.batchMax : 0, isOver: crashes === 0 },
     assertOwned: () => assertOwned(ownership, deps),
   };
   ownership.epoch = epoch;

@@ -9,7 +9,7 @@ import type { Sql } from "@outrider/postgres";
 import { applyVerdict, hold, readBlocks, unblock } from "./block.ts";
 import { bury, buryHeld } from "./bury.ts";
 import { readLastId, readWriters } from "./floor.ts";
-import { claimShard, markAlive, markTrying, releaseShard } from "./lease.ts";
+import { claimShard, markAlive, markSuspects, markTrying, releaseShard } from "./lease.ts";
 import { beat, leave, readOverview } from "./membership.ts";
 import { readHeld, readPending } from "./read.ts";
 import { settle, settleHeld } from "./settle.ts";
@@ -69,6 +69,7 @@ export const createStore = ({ passes, leases }: Readonly<{ passes: Sql; leases: 
     claimShard: lease(claimShard),
     releaseShard: lease(releaseShard),
     markTrying: lease(markTrying),
+    markSuspects: lease(markSuspects),
     markAlive: lease(markAlive),
     beat: lease(beat),
     readOverview: lease(readOverview),
