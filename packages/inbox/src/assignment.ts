@@ -6,6 +6,7 @@ import type { Handler } from "./handler.ts";
 import { createPartition } from "./partition.ts";
 import type { Partition, PartitionDeps } from "./partition.ts";
 import { startOffset } from "./start-offset.ts";
+import type { Suspected } from "./trial.ts";
 
 export type Assignment = {
   readonly at: TopicPartition;
@@ -22,15 +23,18 @@ export type Assignment = {
   written: number;
 };
 
-export type AssignmentDeps = Omit<PartitionDeps, "onResolved" | "onSure" | "unsure" | "isAlone"> &
+export type AssignmentDeps = Omit<
+  PartitionDeps,
+  "onResolved" | "onSure" | "suspected" | "isAlone"
+> &
   Readonly<{
     group: string;
     instance: string;
     /** Most records that a reader has in flight. */
     admittedMax: number;
-    /** Somebody has left the partition without giving it back. */
-    isUnclean: boolean;
-    /** What that reader may have been handling is parked. */
+    /** Somebody has left the partition without giving it back, and this on record. */
+    remains: Pick<Suspected, "fatal" | "marks"> | undefined;
+    /** What that reader may have been running is not suspected any more. */
     onSure(): void;
     handlers: readonly Handler[];
     log: Log;
@@ -62,11 +66,11 @@ export const beginAssignment = (
   const start = { ...at, offset: begin.offset };
   const handlers = deps.handlers.filter((handler) => handler.topics.includes(at.topic));
   const onResolved = () => deps.onProgress(assignment);
-  const isUnclean = deps.isUnclean && start.offset < offered.high;
-  const unsure = { count: deps.admittedMax, before: offered.high };
+  const suspected = start.offset < offered.high &&
+    deps.remains && { ...deps.remains, count: deps.admittedMax, before: offered.high };
   const partition = createPartition(start, handlers, {
     ...deps,
-    ...(isUnclean && { unsure }),
+    ...(suspected && { suspected }),
     isAlone: deps.handlers.length === 1,
     onResolved,
   });

@@ -16,6 +16,9 @@ import type { Failure } from "./lane.ts";
 import { enterReader, removeReaders, seeReaders } from "./readers.ts";
 import type { Remains } from "./readers.ts";
 import { repeat } from "./repeat.ts";
+import type { Suspected } from "./trial.ts";
+import { createMarks, readMarked } from "./trials.ts";
+import type { Reader } from "./trials.ts";
 import { readPositions, writeWatermarks } from "./watermarks.ts";
 
 export type GroupLimits = Readonly<{
@@ -30,7 +33,7 @@ export type GroupLimits = Readonly<{
 }>;
 
 type OfAssignment =
-  "group" | "handlers" | "onProgress" | "instance" | "admittedMax" | "isUnclean" | "onSure";
+  "group" | "handlers" | "onProgress" | "instance" | "admittedMax" | "remains" | "onSure";
 
 export type GroupDeps = Omit<AssignmentDeps, OfAssignment> &
   Readonly<{ sql: Sql; subscribe: Subscribe }>;
@@ -78,7 +81,7 @@ export const startGroup = ({ group, handlers, limits }: Member, deps: GroupDeps)
       return beginAssignment(one, offsets.get(nameOf(one)), {
         ...deps,
         ...{ group, handlers, instance, admittedMax: limits.admittedMax },
-        isUnclean: left !== undefined,
+        remains: left,
         onSure: () => void readers.forget(left ? [left] : []),
         onProgress: (assignment) => flow.goOn(assignment, subscriber),
       });
@@ -166,17 +169,26 @@ const createReaders = (group: string, { sql, log }: GroupDeps) => {
   };
 };
 
-type Reader = Readonly<{ group: string; instance: string; deadMs: number }>;
+type Entering = Reader & Readonly<{ deadMs: number }>;
+type Suspicious = Remains & Pick<Suspected, "fatal" | "marks">;
 
 /** Until the database answers: nothing may be consumed from a guessed position. */
 const awaitStart = async (
-  { group, instance, deadMs }: Reader,
+  { group, instance, deadMs }: Entering,
   partitions: readonly TopicPartition[],
   { sql, log, retry, random, signal }: GroupDeps & Readonly<{ signal: AbortSignal }>,
-): Promise<Readonly<{ written: Position[]; remains: Remains[] }>> => {
+): Promise<Readonly<{ written: Position[]; remains: Suspicious[] }>> => {
   for (let failures = 1; ; failures += 1) {
     try {
-      const remains = await enterReader(sql, { group, instance }, { partitions, deadMs });
+      const reader = { group, instance };
+      const found = await enterReader(sql, reader, { partitions, deadMs });
+      const remains = await Promise.all(
+        found.map(async (one) => ({
+          ...one,
+          fatal: await readMarked(sql, reader, one),
+          marks: createMarks(sql, reader, one),
+        })),
+      );
       return { written: await readPositions(sql, group, partitions), remains };
     } catch (error) {
       if (signal.aborted) throw error;

@@ -388,65 +388,6 @@ describe("an outcome that cannot be stored", () => {
   });
 });
 
-describe("after a reader that did not give the partition back", () => {
-  const run = async (deliveries: readonly Delivery[], deps: Partial<LaneDeps>) => {
-    const seen: number[] = [];
-    let sure = 0;
-    const onSure = () => (sure += 1);
-    const lane = setUp({
-      deliveries,
-      run: (numbers) => seen.push(...numbers),
-      deps: { ...deps, onSure },
-    });
-    await lane.done;
-    return { ...lane, seen, sure };
-  };
-  const six = upTo(6).map((n) => deliveryOf(n));
-
-  test("what it may have been at is parked before anything runs", async () => {
-    const { unrun, seen, sure, progress } = await run(six, { unsure: { count: 4, before: 100 } });
-    expect([unrun, seen, sure]).toEqual([[[0, 1, 2, 3]], [4, 5], 1]);
-    expect(progress.resolved).toBe(6);
-  });
-
-  test("which is nothing that was written after its end", async () => {
-    const { unrun, seen, sure } = await run(six, { unsure: { count: 4, before: 2 } });
-    expect([unrun, seen, sure]).toEqual([[[0, 1]], [2, 3, 4, 5], 1]);
-  });
-
-  test("which does not count what has an outcome already", async () => {
-    const { work } = createWork();
-    const outcomes = new Set([0, 1, 2]);
-    const unrun: number[] = [];
-    const parking: LaneWork = {
-      ...work,
-      parkUnrun: async (_handler, deliveries) => {
-        const fresh = deliveries.filter((one) => !outcomes.has(one.record.offset));
-        unrun.push(...fresh.map((one) => one.record.offset));
-        return fresh.length;
-      },
-    };
-    const { seen } = await run(six, { work: parking, unsure: { count: 3, before: 100 } });
-    expect(unrun).toEqual([3, 4, 5]);
-    expect(seen).toEqual([]);
-  });
-
-  test("and nothing runs before it is parked", async () => {
-    const { work } = createWork();
-    let failures = 0;
-    const parking: LaneWork = {
-      ...work,
-      parkUnrun: async (handler, deliveries) => {
-        failures += 1;
-        if (failures < 4) throw new Error("Postgres is away");
-        return work.parkUnrun(handler, deliveries);
-      },
-    };
-    const { seen } = await run(six, { work: parking, unsure: { count: 3, before: 100 } });
-    expect([failures, seen]).toEqual([4, [3, 4, 5]]);
-  });
-});
-
 test("what is behind a parked key joins it, key by key, and the rest runs together", async () => {
   const seen: number[][] = [];
   const { done, joined, progress } = setUp({

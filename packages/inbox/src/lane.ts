@@ -5,8 +5,6 @@
  * it retried in place: nothing may be left without one.
  */
 
-import { setTimeout as delay } from "node:timers/promises";
-import { backoffMs } from "@outrider/event";
 import type { Backoff, Log } from "@outrider/event";
 import type { Breakers } from "./breaker.ts";
 import type { Classified } from "./classify.ts";
@@ -16,6 +14,8 @@ import { createRows } from "./rows.ts";
 import { queueKeyName } from "./run-batch.ts";
 import { createSingles } from "./singles.ts";
 import type { BatchResult, Run } from "./run-batch.ts";
+import { createTrial } from "./trial.ts";
+import type { Suspected } from "./trial.ts";
 
 export type LaneSource = Readonly<{
   /**
@@ -36,15 +36,7 @@ export type LaneWork = Readonly<{
   /** Parks an event that has failed, or gives it up. */
   putAway(handler: Handler, delivery: Delivery, error: unknown): Promise<void>;
   /** Parks events before anybody runs them; returns how many had no outcome yet. */
-  parkUnrun(handler: Handler, deliveries: readonly Delivery[]): Promise<number>;
-}>;
-
-/** Records that an earlier reader may have been handling when it ended. */
-export type Unsure = Readonly<{
-  /** At most so many of them have no outcome. */
-  count: number;
-  /** They are below this offset. */
-  before: number;
+  parkUnrun(handler: Handler, deliveries: readonly Delivery[], why?: "suspect"): Promise<number>;
 }>;
 
 export type LaneBreakers = Pick<Breakers, "isOpen" | "admit" | "yield" | "succeeded" | "failed">;
@@ -58,8 +50,9 @@ export type LaneDeps = Readonly<{
   /** Pauses while an outcome cannot be stored. */
   retry: Backoff;
   random(): number;
-  unsure?: Unsure;
-  /** There is nothing left to be unsure about. */
+  /** Absent: nobody has ended amid the partition's records. */
+  suspected?: Suspected;
+  /** Nothing is suspected any more. */
   onSure?(): void;
   /** Aborted: start nothing new. */
   draining: AbortSignal;
@@ -83,32 +76,37 @@ export type Failure = Readonly<{
 export type Lane = Readonly<{ failure(): Failure | undefined; ended: Promise<void> }>;
 
 export const startLane = (source: LaneSource, handler: Handler, deps: LaneDeps): Lane => {
-  const { work, breakers } = deps;
-  const runs = createRuns(handler, deps);
+  const { work, breakers, suspected } = deps;
+  const trial = suspected && createTrial(handler, suspected, deps);
+  const runs = createRuns(handler, deps, (events) => trial?.handled(events));
   const singles = createSingles(handler, deps, runs.unit);
   const { handle, sizeMax } = createBatches(handler, { ...deps, runs, singles });
   const { resolve } = source;
+  const isWanted = (one: Delivery) => one.isFor(handler) && !trial?.isFatal(one);
 
   /** How many of what was taken have an outcome; none when the lane has to end. */
   const pass = async (taken: readonly Delivery[]): Promise<number> => {
-    const first = taken.findIndex((delivery) => delivery.isFor(handler));
+    const first = taken.findIndex(isWanted);
     if (first === -1) return taken.length;
     // One is tried while others wait, here or parked.
     const isOneOnly = breakers.isOpen(handler.name) && deps.isAlone;
     const chosen = isOneOnly ? taken.slice(0, first + 1) : taken;
-    const wanted = chosen.filter((delivery) => delivery.isFor(handler));
+    const wanted = chosen.filter(isWanted);
     return (await run(wanted)) ? chosen.length : 0;
   };
 
   /** False when the lane has to end before all have an outcome. */
-  const run = async (wanted: readonly Delivery[]): Promise<boolean> => {
+  const run = (wanted: readonly Delivery[]): Promise<boolean> =>
+    trial ? trial.around(wanted, () => runNow(wanted)) : runNow(wanted);
+
+  const runNow = async (wanted: readonly Delivery[]): Promise<boolean> => {
     if (!breakers.isOpen(handler.name)) return handle(wanted);
     return (!deps.isAlone && (await setAside(wanted))) || singles.run(wanted);
   };
 
   const rows =
     handler.concurrency > 1
-      ? createRows(handler, { run, sizeMax, resolve, draining: deps.draining })
+      ? createRows(handler, { run, isWanted, sizeMax, resolve, draining: deps.draining })
       : undefined;
 
   /** False when it could not be stored. */
@@ -121,20 +119,29 @@ export const startLane = (source: LaneSource, handler: Handler, deps: LaneDeps):
     }
   };
 
+  /** False when the lane has to end. Nothing else of a key runs while it is parked. */
+  const meetFatal = async (taken: readonly Delivery[]): Promise<boolean> => {
+    if (!trial || !taken.some(trial.isFatal)) return true;
+    return (!rows || (await rows.idle())) && trial.meet(taken);
+  };
+
   const live = async (): Promise<void> => {
-    if (!(await parkUnsure(source, handler, deps))) return;
+    if (!trial) deps.onSure?.();
     for (;;) {
       const taken = await source.take(sizeMax() * handler.concurrency, rows?.unresolved());
       if (taken.length === 0) return void (await rows?.idle());
       // While it is held back, what comes next waits for what has begun.
       if (rows && breakers.isOpen(handler.name) && !(await rows.idle())) return;
+      if (!(await meetFatal(taken))) return;
       if (rows && !breakers.isOpen(handler.name)) {
         rows.add(taken);
+        trial?.passed(taken);
         continue;
       }
       const done = await pass(taken);
       if (done === 0) return;
       resolve(done);
+      trial?.passed(taken.slice(0, done));
     }
   };
 
@@ -197,7 +204,11 @@ const createBatches = (handler: Handler, { log, runs, singles }: Parts) => {
 };
 
 /** The transactions of a lane, timed and told of. */
-const createRuns = (handler: Handler, { work, breakers, log, stopping, onHandled }: LaneDeps) => {
+const createRuns = (
+  handler: Handler,
+  { work, breakers, log, stopping, onHandled }: LaneDeps,
+  onRun: (handled: number) => void,
+) => {
   const timed = async <T>(
     deliveries: readonly Delivery[],
     act: (run: Run) => Promise<T>,
@@ -206,6 +217,7 @@ const createRuns = (handler: Handler, { work, breakers, log, stopping, onHandled
     const startedMs = performance.now();
     const result = await act({ handler, deliveries, attempt: 1, log, stopping });
     const handled = handledOf(result);
+    onRun(handled);
     onHandled?.(handler.name, handled, performance.now() - startedMs);
     if (handled > 0) await breakers.succeeded(handler.name);
     return result;
@@ -215,38 +227,4 @@ const createRuns = (handler: Handler, { work, breakers, log, stopping, onHandled
     batch: (deliveries: readonly Delivery[]) =>
       timed(deliveries, work.batch, (result) => ("handled" in result ? result.handled : 0)),
   };
-};
-
-/** Most records of one transaction. */
-const unsureBatch = 200;
-
-/** Parks what an earlier reader may have been handling. False when the lane has to end. */
-const parkUnsure = async (
-  source: LaneSource,
-  handler: Handler,
-  { work, log, retry, random, draining, unsure, onSure }: LaneDeps,
-): Promise<boolean> => {
-  let left = unsure?.count ?? 0;
-  const before = unsure?.before ?? 0;
-  for (let failures = 0; left > 0;) {
-    const taken = await source.take(Math.min(left, unsureBatch));
-    if (taken.length === 0) return false;
-    const early = taken.filter(({ record }) => record.offset < before);
-    if (early.length === 0) break;
-    try {
-      const wanted = early.filter((delivery) => delivery.isFor(handler));
-      if (wanted.length > 0) left -= await work.parkUnrun(handler, wanted);
-    } catch (error) {
-      failures += 1;
-      log.warn({ handler: handler.name, err: error }, "events could not be parked");
-      const pauseMs = backoffMs(failures, retry, random);
-      await delay(pauseMs, undefined, { signal: draining }).catch(() => {});
-      continue;
-    }
-    failures = 0;
-    source.resolve(early.length);
-    if ((early.at(-1)?.record.offset ?? 0) >= before - 1) break;
-  }
-  onSure?.();
-  return true;
 };

@@ -1,8 +1,7 @@
 /**
  * Who reads which partition. A row that its owner did not remove says that the owner ended, or was
  * cut off, amid what it was handling: an event may have killed it. Whoever reads the partition
- * next parks what may have been in flight before it runs anything, so that each event's runs are
- * claimed, and counted, from then on.
+ * next keeps on record what it runs, as long as that may have been in flight (`trial.ts`).
  */
 
 import type { TopicPartition } from "@outrider/event";
@@ -51,7 +50,10 @@ export const seeReaders = async (
     where "group" = ${group} and instance = any(${instances}::uuid[])`;
 };
 
-/** Removes rows: the reader's own when it gives a partition back, or remains that were seen to. */
+/**
+ * Removes rows and what they had on record: the reader's own when it gives a partition back, or
+ * remains that were seen to.
+ */
 export const removeReaders = async (
   sql: Sql,
   group: string,
@@ -62,12 +64,22 @@ export const removeReaders = async (
   );
   if (rows.length === 0) return;
   await sql`
-    delete from outrider.readers r
-    using unnest(
-      ${rows.map((row) => row.topic)}::text[],
-      ${rows.map((row) => row.partition)}::int[],
-      ${rows.map((row) => row.instance)}::uuid[]
-    ) as gone (topic, partition, instance)
+    with gone as (
+      select * from unnest(
+        ${rows.map((row) => row.topic)}::text[],
+        ${rows.map((row) => row.partition)}::int[],
+        ${rows.map((row) => row.instance)}::uuid[]
+      ) as gone (topic, partition, instance)
+    ), marks as (
+      -- also what a reader has put on record after its row was removed
+      delete from outrider.trials t using gone
+      where t."group" = ${group} and t.topic = gone.topic and t.partition = gone.partition
+        and (t.instance = gone.instance or not exists (
+          select from outrider.readers r
+          where r."group" = t."group" and r.topic = t.topic and r.partition = t.partition
+            and r.instance = t.instance))
+    )
+    delete from outrider.readers r using gone
     where r."group" = ${group} and r.topic = gone.topic and r.partition = gone.partition
       and r.instance = gone.instance`;
 };

@@ -41,6 +41,7 @@ const setUp = (concurrency: number, sizeMax = 2) => {
   const state = { resolved: 0 };
   const draining = new AbortController();
   const rows = createRows(handler, {
+    isWanted: (one) => one.isFor(handler),
     run: (deliveries) =>
       new Promise((resolve) => {
         const run: Run = {

@@ -10,6 +10,8 @@ import type { Handler } from "./handler.ts";
 import { queueKeyName } from "./run-batch.ts";
 
 export type RowsDeps = Readonly<{
+  /** The others need no outcome here. */
+  isWanted(delivery: Delivery): boolean;
   /** False when the lane has to end before all have an outcome. */
   run(deliveries: readonly Delivery[]): Promise<boolean>;
   /** Most of one transaction, now. */
@@ -32,7 +34,7 @@ type Slot = Readonly<{ delivery: Delivery; key: string }>;
 type Row = { waiting: Slot[]; left: number; running: Promise<void> | undefined };
 
 export const createRows = (handler: Handler, deps: RowsDeps): Rows => {
-  const { sizeMax, resolve, draining } = deps;
+  const { isWanted, sizeMax, resolve, draining } = deps;
   const rows = Array.from({ length: handler.concurrency }, (): Row => {
     return { waiting: [], left: 0, running: undefined };
   });
@@ -84,7 +86,7 @@ export const createRows = (handler: Handler, deps: RowsDeps): Rows => {
     add: (deliveries) => {
       for (const delivery of deliveries) {
         order.push(delivery);
-        if (delivery.isFor(handler)) place(delivery);
+        if (isWanted(delivery)) place(delivery);
         else done.add(delivery);
       }
       settle();

@@ -54,13 +54,14 @@ export const createWork = (deps: WorkDeps): LaneWork => {
     batch: (run) => runBatch(ofRun, run),
     unit: (run) => runUnit(ofRun, run),
     putAway,
-    parkUnrun: (handler, deliveries) => {
+    parkUnrun: (handler, deliveries, why) => {
       const events = [...firstById(deliveries).values()].map((delivery) => ({
         waiting: { eventId: delivery.eventId, record: delivery.record },
         key: queueKeyOf(handler, delivery),
       }));
       const { topic = "" } = deliveries[0]?.record ?? {};
-      return sql.begin((tx) => parkUnrun(tx, { handler: handler.name, topic }, events));
+      const lost = why === "suspect" ? 1 : 0;
+      return sql.begin((tx) => parkUnrun(tx, { handler: handler.name, topic, lost }, events));
     },
   };
 };

@@ -4,6 +4,7 @@
  * has no outcome yet, under another name everything.
  */
 
+import { randomUUID } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Backoff, KafkaRecord } from "@outrider/event";
 import { breakerDefaults, createBreakers } from "../breaker.ts";
@@ -13,7 +14,10 @@ import { startRunner } from "../parking/runner.ts";
 import type { RunnerDeps } from "../parking/runner.ts";
 import { createPartition } from "../partition.ts";
 import type { Partition } from "../partition.ts";
+import type { Sql } from "@outrider/postgres";
 import { repeat } from "../repeat.ts";
+import type { Suspected } from "../trial.ts";
+import { createMarks, readMarked } from "../trials.ts";
 import { createWork } from "../work.ts";
 
 /** What is read of a partition: from `next` up to `until`, which is left out. */
@@ -53,7 +57,7 @@ const pollMs = 100;
 const retry: Backoff = { baseMs: 100, capMs: 10_000 };
 const runnerLimits = {
   ...{ parkedPollMs: 200, freshPollMs: 1000, parkedKeysMax: 8 },
-  ...{ claimMs: 30_000, transientMaxAgeMs: 86_400_000 },
+  ...{ claimMs: 10_000, transientMaxAgeMs: 86_400_000 },
 } as const;
 /** How long a stop waits for handlers before it aborts them. */
 const drainMs = 4000;
@@ -72,8 +76,9 @@ export const runReplay = async (
   const own = { ...handler, name: replay.ranAs };
   const ended = new AbortController();
   const stop = AbortSignal.any([deps.signal, ended.signal]);
+  const suspectedIn = await readSuspected(replay, sql);
   const breakers = createBreakers([own.name], { sql, log }, breakerDefaults);
-  const parts = openPartitions(own, replay, { ...deps, breakers });
+  const parts = openPartitions(own, replay, { ...deps, breakers, suspectedIn });
   // What is parked under the handler's own name is its workers' affair.
   const runner = isOwnName ? undefined : startRunner([own], { ...deps, breakers }, runnerLimits);
   const note = async (): Promise<void> => {
@@ -102,10 +107,33 @@ export const runReplay = async (
 
 type Parts = ReadonlyMap<number, Partition>;
 
+/** Under a name of its own among the groups that have something on record. */
+const trialGroup = ({ id }: Replay): string => `replay ${id}`;
+
+type SuspectedIn = (partition: number, until: number) => Readonly<{ suspected?: Suspected }>;
+
+/** What a process that was reading before may have ended of. */
+const readSuspected = async (replay: Replay, sql: Sql): Promise<SuspectedIn> => {
+  if (!replay.isResumed) return () => ({});
+  const reader = { group: trialGroup(replay), instance: randomUUID() };
+  const found = await Promise.all(
+    replay.ranges.map(async ({ partition }) => {
+      const at = { topic: replay.topic, partition };
+      const fatal = await readMarked(sql, reader, at);
+      return [partition, { fatal, marks: createMarks(sql, reader, at) }] as const;
+    }),
+  );
+  const byPartition = new Map(found);
+  return (partition, before) => {
+    const known = byPartition.get(partition);
+    return known ? { suspected: { ...known, count: admittedMax, before } } : {};
+  };
+};
+
 const openPartitions = (
   own: Handler,
   replay: Replay,
-  deps: RunnerDeps & Readonly<{ breakers: Breakers }>,
+  { suspectedIn, ...deps }: RunnerDeps & Readonly<{ breakers: Breakers; suspectedIn: SuspectedIn }>,
 ): Parts =>
   new Map(
     replay.ranges.map(({ partition, next, until }) => [
@@ -113,7 +141,7 @@ const openPartitions = (
       createPartition({ topic: replay.topic, partition, offset: next }, [own], {
         ...deps,
         ...{ work: createWork(deps), isAlone: true, retry, onResolved: () => {} },
-        ...(replay.isResumed && { unsure: { count: admittedMax, before: until } }),
+        ...suspectedIn(partition, until),
       }),
     ]),
   );
@@ -168,8 +196,10 @@ const writeProgress = async (
 };
 
 /** The last records of a partition may be gone or be none of ours. */
-const finish = async ({ sql }: ReplayDeps, { id }: Replay): Promise<void> => {
+const finish = async ({ sql }: ReplayDeps, replay: Replay): Promise<void> => {
+  const { id } = replay;
   await sql.begin(async (tx) => {
+    await tx`delete from outrider.trials where "group" = ${trialGroup(replay)}`;
     await tx`update outrider.replay_ranges set next = until where replay = ${id}`;
     await tx`
       update outrider.replays set state = 'done', changed_at = clock_timestamp()

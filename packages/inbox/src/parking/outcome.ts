@@ -77,11 +77,12 @@ export const park = async (
 
 /**
  * Parks events that nobody has run here, since somebody else may have been killed by one of them:
- * they are due at once, and their runs are claimed. Returns how many had no outcome yet.
+ * they are due at once, and their runs are claimed. With `lost` they are suspect already. Returns
+ * how many had no outcome yet.
  */
 export const parkUnrun = async (
   tx: TransactionSql,
-  { handler, topic }: Readonly<{ handler: string; topic: string }>,
+  { handler, topic, lost }: Readonly<{ handler: string; topic: string; lost: number }>,
   events: readonly Readonly<{ waiting: Waiting; key: Uint8Array }>[],
 ): Promise<number> => {
   const inserted = await tx<{ event_id: string }[]>`
@@ -103,7 +104,7 @@ export const parkUnrun = async (
   for (const [key, ofKey] of sorted) {
     const head = await takeHead(tx, { handler, topic, key: Buffer.from(key, "hex") }, 0);
     const waiting = ofKey.map((one) => one.waiting);
-    await enqueue(tx, { head, handler }, { waiting, state: "due", attempt: 0, delayMs: 0 });
+    await enqueue(tx, { head, handler }, { waiting, state: "due", attempt: 0, lost, delayMs: 0 });
   }
   return fresh.length;
 };

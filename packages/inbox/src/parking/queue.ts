@@ -72,6 +72,8 @@ export const takeHead = async (
 export type Entry = Readonly<{
   state: "due" | "dead";
   attempt: number;
+  /** Workers that may have ended of it. */
+  lost?: number;
   delayMs: number;
   failure?: Classified;
 }>;
@@ -80,16 +82,23 @@ export type Entry = Readonly<{
 export const enqueue = async (
   tx: TransactionSql,
   { head, handler }: Readonly<{ head: string; handler: string }>,
-  { waiting, state, attempt, delayMs, failure }: Entry & Readonly<{ waiting: readonly Waiting[] }>,
+  {
+    waiting,
+    state,
+    attempt,
+    lost = 0,
+    delayMs,
+    failure,
+  }: Entry & Readonly<{ waiting: readonly Waiting[] }>,
 ): Promise<void> => {
   const insert = ({ eventId, record }: Waiting) => tx`
     insert into outrider.parked
       (head, handler, event_id, partition, "offset", timestamp_ms, record_key, headers, value,
-        state, attempt, due_at, code, message)
+        state, attempt, lost, due_at, code, message)
     values (${head}, ${handler}, ${eventId}, ${record.partition}, ${record.offset},
       ${record.timestampMs}, ${record.key as Buffer | null},
       ${JSON.stringify(pairsOf(record.headers))}::text::jsonb, ${record.value as Buffer | null},
-      ${state}, ${attempt},
+      ${state}, ${attempt}, ${lost},
       clock_timestamp() + ${delayMs}::float8 * interval '1 ms',
       ${failure?.code ?? null}, ${failure?.message ?? null})`;
   // Sent one behind the other, without waiting for each answer.

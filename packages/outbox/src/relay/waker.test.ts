@@ -6,7 +6,7 @@ import { createWaker } from "./waker.ts";
 
 const lease = {
   ...{ owner: "me", epoch: "1", layout: 1 },
-  ...{ incarnation: "1", crashes: 0, trying: null, tryingCrashes: 0 },
+  ...{ incarnation: "1", crashes: 0, suspects: undefined, trying: null, tryingCrashes: 0 },
 };
 const row = { id: 7 } as PendingRow;
 
