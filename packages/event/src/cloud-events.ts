@@ -8,7 +8,7 @@ import type { Category, Envelope, EventHeaders } from "./envelope.ts";
 import { fault } from "./fault.ts";
 import type { Header, KafkaRecord } from "./ports.ts";
 
-/** Ends in `/type/version`; that is where a reader takes the version from. */
+/** The only schemas that say a version of ours: other producers have schemas of their own. */
 export const dataschemaOf = (type: string, version: number): string =>
   `outrider:schemas/${type}/${version}`;
 
@@ -77,11 +77,11 @@ export const decodeRecord = (record: KafkaRecord): Envelope => {
   return {
     id,
     type,
-    version: versionOf(headers.ce_dataschema),
+    version: versionOf(type, headers.ce_dataschema),
     source,
     category: categoryOf(headers.ce_category),
     key: record.key ? decodeText(record.key, "key") : id,
-    occurredAt: time ?? new Date(record.timestampMs).toISOString(),
+    occurredAt: isTime(time) ? time : new Date(record.timestampMs).toISOString(),
     data: decodeJson(record.value),
     headers: chainOf(headers),
     ...sequenceOf(headers.ce_sequence),
@@ -98,7 +98,7 @@ export const readType = (
     if (header.ce_type) type = lenient.decode(header.ce_type);
     if (header.ce_dataschema) dataschema = lenient.decode(header.ce_dataschema);
   }
-  return type === undefined ? undefined : { type, version: versionOf(dataschema) };
+  return type === undefined ? undefined : { type, version: versionOf(type, dataschema) };
 };
 
 const chainOf = (headers: Record<string, string>): EventHeaders => ({
@@ -125,10 +125,20 @@ const decodeJson = (value: Uint8Array | null): unknown => {
   }
 };
 
-const versionOf = (dataschema: string | undefined): number => {
-  const version = Number(dataschema?.slice(dataschema.lastIndexOf("/") + 1));
-  return Number.isInteger(version) && version > 0 ? version : 1;
+/** What a column of versions takes. */
+const versionMax = 2_147_483_647;
+
+/** 1 where the schema is a foreign one, whatever it ends in: it says no version of ours. */
+export const versionOf = (type: string, dataschema: string | undefined): number => {
+  const prefix = dataschemaOf(type, 0).slice(0, -1);
+  if (!dataschema?.startsWith(prefix)) return 1;
+  const digits = dataschema.slice(prefix.length);
+  const version = /^[1-9]\d{0,9}$/.test(digits) ? Number(digits) : 1;
+  return version <= versionMax ? version : 1;
 };
+
+const isTime = (time: string | undefined): time is string =>
+  time !== undefined && !Number.isNaN(Date.parse(time));
 
 const sequenceOf = (sequence: string | undefined): { sequence?: number } => {
   const number = sequence ? Number(sequence) : Number.NaN;

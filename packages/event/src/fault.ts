@@ -28,6 +28,7 @@ export const faultCodes = [
   "transaction_ended",
   // what the reading side meets
   "undecodable",
+  "version_unknown",
   "watermark_out_of_range",
   "handler_timeout",
   // the parts around us
@@ -76,9 +77,17 @@ export class Fault extends Error {
 export const fault = (code: FaultCode, message: string, context?: FaultContext): Fault =>
   new Fault(code, message, context);
 
-/** True when `error` is a Fault, of the given code where one is given. */
-export const isFault = (error: unknown, code?: FaultCode): error is Fault =>
-  error instanceof Error &&
-  error.name === "Fault" &&
-  "code" in error &&
-  (code === undefined || error.code === code);
+/** True when `error` is a Fault, of the given code where one is given. Never throws. */
+export const isFault = (error: unknown, code?: FaultCode): error is Fault => {
+  try {
+    return (
+      error instanceof Error &&
+      error.name === "Fault" &&
+      "code" in error &&
+      (code === undefined ? typeof error.code === "string" : error.code === code)
+    );
+  } catch {
+    // A getter of somebody else's error.
+    return false;
+  }
+};

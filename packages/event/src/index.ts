@@ -3,6 +3,7 @@ export type { Backoff } from "./backoff.ts";
 export { defineCatalogue } from "./catalogue.ts";
 export type { Catalogue } from "./catalogue.ts";
 export { dataschemaOf, decodeRecord, headerTexts, readType, rowHeaders } from "./cloud-events.ts";
+export { versionOf } from "./cloud-events.ts";
 export { defineEvent, problemsOf } from "./define-event.ts";
 export type { DataSchema, EventDefinition, EventOf, Origin } from "./define-event.ts";
 export { categories, headersFrom } from "./envelope.ts";

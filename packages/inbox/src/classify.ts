@@ -1,14 +1,19 @@
-/** What a handler's failure means for its event. The first line that fits decides. */
+/**
+ * What a handler's failure means for its event. The first line that fits decides. A handler may
+ * throw anything, so nothing here trusts what was thrown: however large it is and whatever its
+ * properties do, it is classified, and what is kept of it fits every column.
+ */
 
 import { isFault } from "@outrider/event";
 import type { FaultCode } from "@outrider/event";
 
 /**
  * - `transient`: something that the event needs is away. It counts for nobody.
+ * - `deployment`: the handler is too old for the event, which waits. It counts for nobody.
  * - `retryable`: this event failed; it is tried again, so many times.
  * - `fatal`: trying again cannot help.
  */
-export type FailureKind = "transient" | "retryable" | "fatal";
+export type FailureKind = "transient" | "deployment" | "retryable" | "fatal";
 
 export type Classified = Readonly<{ kind: FailureKind; code: string; message: string }>;
 
@@ -16,6 +21,7 @@ export type Classified = Readonly<{ kind: FailureKind; code: string; message: st
 const faults: Readonly<Partial<Record<FaultCode, FailureKind>>> = {
   unavailable: "transient",
   too_many_requests: "transient",
+  version_unknown: "deployment",
   undecodable: "fatal",
   event_invalid: "fatal",
   event_unknown: "fatal",
@@ -40,24 +46,72 @@ const codes: readonly (readonly [RegExp, FailureKind])[] = [
   [/^(22|23)[0-9A-Z]{3}$/, "retryable"],
 ];
 
+/** Data exceptions, constraints, limits of the server: the same values are refused again. */
+export const isRefused = (error: unknown): boolean =>
+  /^(22|23|54)[0-9A-Z]{3}$/.test(textOf(read(error, "code"), codeCharsMax));
+
 /** Looks through causes, since libraries wrap what happened. */
 const causesMax = 5;
+/** What is kept of an error. Code and fingerprint stand in indexes, whose entries are small. */
+const messageCharsMax = 10_000;
+const codeCharsMax = 100;
+const fingerprintCharsMax = 500;
 
 export const classify = (error: unknown): Classified => {
-  const message = asText(error instanceof Error ? error.message : String(error));
+  const message = messageOf(error);
   for (let cause = error, depth = 0; cause && depth < causesMax; depth += 1) {
-    const { code, status } = cause as { code?: unknown; status?: unknown };
+    const [code, status] = [read(cause, "code"), read(cause, "status")];
     const kind = isFault(cause)
       ? (faults[cause.code] ?? "retryable")
       : (kindOfCode(code) ?? kindOfStatus(status));
-    if (kind) return { kind, code: asText(String(code ?? status)), message };
-    ({ cause } = cause as { cause?: unknown });
+    if (kind) return { kind, code: textOf(code ?? status, codeCharsMax), message };
+    cause = read(cause, "cause");
   }
-  return { kind: "retryable", code: asText(nameOf(error)), message };
+  return { kind: "retryable", code: nameOf(error), message };
 };
 
-/** Postgres refuses a zero, and then no outcome of the event could be stored, ever. */
-const asText = (text: string): string => text.replaceAll("\0", "\uFFFD");
+/** When the failure says to try again, in milliseconds; of any size, and not yet to be trusted. */
+export const askedDelayOf = (error: unknown): number | undefined => {
+  const asked = isFault(error) ? read(error, "retryAfterMs") : undefined;
+  return typeof asked === "number" ? asked : undefined;
+};
+
+/** A property of anything; undefined where its getter throws. */
+const read = (from: unknown, name: string): unknown => {
+  try {
+    return (from as Record<string, unknown> | null | undefined)?.[name];
+  } catch {
+    return undefined;
+  }
+};
+
+/**
+ * Anything as text of at most so many characters. Postgres refuses a zero and half a character, and
+ * then no outcome of the event could be stored, ever.
+ */
+const textOf = (value: unknown, charsMax: number): string => {
+  try {
+    const text = typeof value === "string" ? value : String(value);
+    const short = text.length > charsMax ? `${text.slice(0, charsMax - 1)}…` : text;
+    return short.replaceAll("\0", "\uFFFD").toWellFormed();
+  } catch {
+    return "unreadable";
+  }
+};
+
+const isError = (value: unknown): boolean => {
+  try {
+    return value instanceof Error;
+  } catch {
+    return false;
+  }
+};
+
+const messageOf = (error: unknown): string =>
+  textOf(isError(error) ? read(error, "message") : error, messageCharsMax);
+
+const nameOf = (error: unknown): string =>
+  textOf(isError(error) ? read(error, "name") : typeof error, codeCharsMax);
 
 const kindOfCode = (code: unknown): FailureKind | undefined =>
   typeof code === "string" ? codes.find(([pattern]) => pattern.test(code))?.[1] : undefined;
@@ -66,11 +120,12 @@ const kindOfCode = (code: unknown): FailureKind | undefined =>
 const kindOfStatus = (status: unknown): FailureKind | undefined =>
   status === 429 || status === 503 ? "transient" : undefined;
 
-const nameOf = (error: unknown): string => (error instanceof Error ? error.name : typeof error);
-
 /** What letters are grouped by: where and of what, without what differs from event to event. */
 export const fingerprintOf = (handler: string, { code, message }: Classified, error: unknown) =>
-  [handler, code, normalized(message), ownFrame(error)].filter(Boolean).join(" | ");
+  textOf(
+    [handler, code, normalized(message), ownFrame(error)].filter(Boolean).join(" | "),
+    fingerprintCharsMax,
+  );
 
 const normalized = (message: string): string =>
   message
@@ -79,12 +134,20 @@ const normalized = (message: string): string =>
     .replace(/(["'`]).*?\1/g, "<text>")
     .slice(0, 200);
 
+/** Frames that are looked through, and their length. */
+const framesMax = 50;
+const frameCharsMax = 500;
+
 /** The first line of the stack that is neither a package's nor the runtime's; without numbers. */
 const ownFrame = (error: unknown): string => {
-  if (!(error instanceof Error)) return "";
-  const frames = (error.stack ?? "").split("\n").filter((line) => /^\s+at /.test(line));
-  const own = frames.find((line) => !/node_modules|node:|native:/.test(line)) ?? "";
-  const [, path = ""] = /([^/\\(]+\.[cm]?[jt]s)/.exec(own) ?? [];
-  const [, name = ""] = /at (?:async )?([\w.<>$]+) \(/.exec(own) ?? [];
+  const stack = isError(error) ? read(error, "stack") : undefined;
+  if (typeof stack !== "string") return "";
+  // The message stands before the frames, and may be longer than all of them.
+  const frames = stack.slice(-framesMax * frameCharsMax).split("\n");
+  const own = frames
+    .filter((line) => /^\s+at /.test(line) && line.length < frameCharsMax)
+    .find((line) => !/node_modules|node:|native:/.test(line));
+  const [, path = ""] = /([^/\\(]+\.[cm]?[jt]s)/.exec(own ?? "") ?? [];
+  const [, name = ""] = /at (?:async )?([\w.<>$]+) \(/.exec(own ?? "") ?? [];
   return [name, path].filter(Boolean).join(" ");
 };

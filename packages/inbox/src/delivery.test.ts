@@ -55,13 +55,14 @@ const thrownBy = (act: () => unknown): unknown => {
 };
 
 describe("a record is for a handler", () => {
-  test("that asked for its type and version, and for no other", () => {
+  test("that asked for its type, in whatever version, and for no other", () => {
     const delivery = createDelivery(record());
     expect(delivery.isFor(handlerOn(placed))).toBe(true);
     expect(delivery.isFor(handlerOn(paid, placed))).toBe(true);
     expect(delivery.isFor(handlerOn(paid))).toBe(false);
     const newer = createDelivery(record({ ce_dataschema: dataschemaOf("order.placed", 2) }));
-    expect(newer.isFor(handlerOn(placed))).toBe(false);
+    expect(newer.isFor(handlerOn(placed))).toBe(true);
+    expect(newer.isFor(handlerOn(paid))).toBe(false);
   });
 
   test("and for all when it does not tell: skipping it could lose it", () => {
@@ -85,6 +86,27 @@ describe("a record is for a handler", () => {
       ),
     ).toBe(true);
   });
+});
+
+test("a version that the handler does not know is told before anything is decoded", () => {
+  const newer = record({ ce_dataschema: dataschemaOf("order.placed", 2) }, "not even JSON");
+  const delivery = createDelivery(newer);
+  expect(delivery.isOfUnknownVersion(handlerOn(placed))).toBe(true);
+  expect(delivery.isOfUnknownVersion(handlerOn(paid))).toBe(false);
+  const refusal = thrownBy(() => delivery.eventFor(handlerOn(placed)));
+  expect(isFault(refusal, "version_unknown")).toBe(true);
+  // A foreign schema says nothing of our versions.
+  const foreign = createDelivery(record({ ce_dataschema: "https://example.com/20240501120000" }));
+  expect(foreign.isOfUnknownVersion(handlerOn(placed))).toBe(false);
+  expect(foreign.eventFor(handlerOn(placed)).version).toBe(1);
+});
+
+test("a record's time is bounded, whatever its producer counts in", () => {
+  for (const timestampMs of [1.7e18, -1.7e18, 2 ** 63, -(2 ** 63), Number.NaN, -1]) {
+    const delivery = createDelivery({ ...record({ ce_time: "yesterday" }), timestampMs });
+    expect(Math.abs(delivery.record.timestampMs)).toBeLessThanOrEqual(8.64e15);
+    expect(() => delivery.eventFor(handlerOn(placed))).not.toThrow();
+  }
 });
 
 describe("the event of a record", () => {

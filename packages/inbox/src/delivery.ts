@@ -1,6 +1,6 @@
 /** A record on its way to handlers, decoded at most once and only when one of them wants it. */
 
-import { decodeRecord, headerTexts, readType } from "@outrider/event";
+import { decodeRecord, fault, headerTexts, readType } from "@outrider/event";
 import type { Envelope, KafkaRecord } from "@outrider/event";
 import { eventIdOf } from "./event-id.ts";
 import type { Handler } from "./handler.ts";
@@ -10,15 +10,21 @@ export type Delivery = Readonly<{
   /** The id that the inbox knows it by, also where it cannot be decoded. */
   eventId: string;
   /**
-   * Whether the handler asked for this type and version. A record whose headers do not tell is
+   * Whether the handler asked for this type, in any version. A record whose headers do not tell is
    * wanted by all: nobody can know that it is not theirs, and skipping it would lose it.
    */
   isFor(handler: Handler): boolean;
-  /** With a UUID as its id and its data checked. Throws `undecodable` or `event_invalid`. */
+  /** It is for the handler in a version that the handler does not know. */
+  isOfUnknownVersion(handler: Handler): boolean;
+  /**
+   * With a UUID as its id and its data checked. Throws `version_unknown`, whatever the bytes are,
+   * `undecodable` or `event_invalid`.
+   */
   eventFor(handler: Handler): Envelope;
 }>;
 
-export const createDelivery = (record: KafkaRecord): Delivery => {
+export const createDelivery = (given: KafkaRecord): Delivery => {
+  const record = bounded(given);
   const type = readType(record.headers);
   let decoded: Envelope | undefined;
 
@@ -27,6 +33,11 @@ export const createDelivery = (record: KafkaRecord): Delivery => {
     return { ...event, id: eventIdOf(event.source, event.id) };
   };
 
+  const isOfUnknownVersion = (handler: Handler): boolean =>
+    type !== undefined &&
+    handler.knows(type.type) &&
+    handler.definitionOf(type.type, type.version) === undefined;
+
   let eventId: string | undefined;
 
   return {
@@ -34,13 +45,31 @@ export const createDelivery = (record: KafkaRecord): Delivery => {
     get eventId() {
       return (eventId ??= idOf(record));
     },
-    isFor: (handler) => !type || handler.definitionOf(type.type, type.version) !== undefined,
+    isFor: (handler) => !type || handler.knows(type.type),
+    isOfUnknownVersion,
     eventFor: (handler) => {
+      if (type && isOfUnknownVersion(handler)) {
+        const what = `version ${type.version} of ${type.type}`;
+        throw fault(
+          "version_unknown",
+          `${handler.name} does not know ${what}: deploy one that does`,
+        );
+      }
       decoded ??= decode();
       const definition = handler.definitionOf(decoded.type, decoded.version);
       return definition ? { ...decoded, data: definition.parse(decoded.data) } : decoded;
     },
   };
+};
+
+/** The last moment of a Date, in milliseconds either side of 1970. */
+const timeMaxMs = 8.64e15;
+
+/** A record's time is whatever its producer says, such as nanoseconds. */
+const bounded = (record: KafkaRecord): KafkaRecord => {
+  const { timestampMs } = record;
+  if (Math.abs(timestampMs) <= timeMaxMs) return record;
+  return { ...record, timestampMs: timestampMs > 0 ? timeMaxMs : 0 };
 };
 
 /** Without an id of its own it is known by its place in the log. */

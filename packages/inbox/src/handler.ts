@@ -49,7 +49,14 @@ type Options<E extends EventDefinition> = Readonly<{
 
 export type Effects = "transactional" | "external";
 
-export type Retry = Backoff & Readonly<{ attemptsMax: number }>;
+export type Retry = Backoff &
+  Readonly<{
+    attemptsMax: number;
+    /** Longest delay that a failure may ask for, such as a service by its `Retry-After`. */
+    retryAfterMaxMs: number;
+    /** Longest pause between two looks whether a handler knows an event's version by now. */
+    versionRetryMaxMs: number;
+  }>;
 
 /** What becomes of the events behind a dead one of their key. */
 export type OnBury = "hold" | "skip";
@@ -65,6 +72,8 @@ export type Handler = Readonly<{
   retry: Retry;
   onBury: OnBury;
   topics: readonly string[];
+  /** Whether it asked for the type, in any version. */
+  knows(type: string): boolean;
   /** Undefined for types and versions that the handler did not ask for. */
   definitionOf(type: string, version: number): EventDefinition | undefined;
   /** Events are in order; with one event when a batch is run again one by one. */
@@ -79,8 +88,13 @@ const defaults = {
   effects: "transactional",
 } as const;
 /** Together some two hours. */
-const retryDefaults: Retry = { attemptsMax: 16, baseMs: 1000, capMs: 900_000 };
+const retryDefaults: Retry = {
+  ...{ attemptsMax: 16, baseMs: 1000, capMs: 900_000 },
+  ...{ retryAfterMaxMs: 3_600_000, versionRetryMaxMs: 60_000 },
+};
 const timeoutMaxMs = 25_000;
+/** It stands in indexes, whose entries have room for 2,700 bytes. */
+const nameCharsMax = 200;
 
 /** A handler that is given one event at a time; several may share a transaction, in order. */
 export const defineHandler = <const E extends EventDefinition>(
@@ -111,11 +125,15 @@ const handlerOf = <E extends EventDefinition>(
   const batchSizeMax = isExternal ? 1 : chosen.batchSizeMax;
   const { onBury = ordering === "key" ? "hold" : "skip" } = options;
   const retry = { ...retryDefaults, ...options.retry };
+  if (name === "" || name.length > nameCharsMax || name.includes("\0")) {
+    throw new RangeError(`A handler's name has 1 to ${nameCharsMax} characters and no zero`);
+  }
   checkRange(`${name}: timeoutMs`, timeoutMs, timeoutMaxMs);
   checkRange(`${name}: concurrency`, concurrency);
   checkRange(`${name}: batchSizeMax`, batchSizeMax);
   checkRange(`${name}: retry.attemptsMax`, retry.attemptsMax);
   const definitions = new Map(on.map((event) => [`${event.type}/${event.version}`, event]));
+  const types = new Set(on.map((event) => event.type));
   return Object.freeze({
     name,
     group,
@@ -127,6 +145,7 @@ const handlerOf = <E extends EventDefinition>(
     retry,
     onBury,
     topics: [...new Set(on.map((event) => event.topic))],
+    knows: (type: string) => types.has(type),
     definitionOf: (type: string, version: number) => definitions.get(`${type}/${version}`),
     run,
   });

@@ -170,8 +170,19 @@ const createBatches = (handler: Handler, { log, runs, singles }: Parts) => {
     }
   };
 
-  /** Together first; what is parked key by key, and one by one when the rest fails together. */
+  /** Together, but for keys with an event that the handler is too old for: these one by one. */
   const handle = async (deliveries: readonly Delivery[]): Promise<boolean> => {
+    const tooNew = deliveries.filter((one) => one.isOfUnknownVersion(handler));
+    if (tooNew.length === 0) return handleKnown(deliveries);
+    const keys = new Set(tooNew.map((one) => queueKeyName(handler, one)));
+    const isApart = (one: Delivery) => keys.has(queueKeyName(handler, one));
+    if (!(await singles.run(deliveries.filter(isApart)))) return false;
+    const known = deliveries.filter((one) => !isApart(one));
+    return known.length === 0 || handleKnown(known);
+  };
+
+  /** Together first; what is parked key by key, and one by one when the rest fails together. */
+  const handleKnown = async (deliveries: readonly Delivery[]): Promise<boolean> => {
     if (deliveries.length === 1) {
       if (!(await singles.run(deliveries))) return false;
       // Alone because batches had shrunk to it, or because there was no more.
@@ -197,7 +208,7 @@ const createBatches = (handler: Handler, { log, runs, singles }: Parts) => {
     }
     const free = deliveries.filter((one) => !parked.has(queueKeyName(handler, one)));
     // Another of them may be parked by now.
-    return free.length === 0 || handle(free);
+    return free.length === 0 || handleKnown(free);
   };
 
   return { handle, sizeMax: () => sizeMax };

@@ -50,6 +50,11 @@ export const createSingles = (
       if (stopping.aborted) return false;
       note(delivery, attempt, error);
       const classified = classify(error);
+      // It says nothing of the handler, and waiting here would help nobody.
+      if (classified.kind === "deployment") {
+        await work.putAway(handler, delivery, error);
+        return true;
+      }
       // The same event's next failure says nothing new.
       if (attempt === 1 || breakers.isOpen(handler.name)) {
         await breakers.failed(handler.name, queueKeyName(handler, delivery), classified);

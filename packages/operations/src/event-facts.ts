@@ -19,7 +19,7 @@ export type FailedAttempt = Readonly<{
   at: Date;
   /** Null: it counts for nobody. */
   attempt: number | null;
-  kind: "transient" | "retryable" | "fatal" | "killed";
+  kind: "transient" | "deployment" | "retryable" | "fatal" | "killed";
   code: string;
   message: string;
 }>;

@@ -84,8 +84,8 @@ const enqueueAgain = async (
   const { handler, eventId } = letter;
   const due = await tx`
     update outrider.parked
-    set state = 'due', attempt = 0, lost = 0, killed = 0, due_at = clock_timestamp(), token = null,
-      code = null, message = null
+    set state = 'due', runs = 0, attempt = 0, lost = 0, killed = 0,
+      due_at = clock_timestamp(), token = null, code = null, message = null
     where handler = ${handler} and event_id = ${eventId}`;
   if (due.count === 0) {
     await tx`

@@ -4,6 +4,8 @@
  * its outcome, and that row's key is the fence: whoever finds it taken stops.
  */
 
+import { versionOf } from "@outrider/event";
+import type { KafkaRecord } from "@outrider/event";
 import { pairsOf } from "@outrider/postgres";
 import type { HeaderPair, TransactionSql } from "@outrider/postgres";
 import { fingerprintOf } from "../classify.ts";
@@ -55,7 +57,8 @@ export type NewlyParked = Readonly<{
 }>;
 
 /** What something else is to blame for counts for nobody. */
-const countOf = ({ kind }: Classified): number => (kind === "transient" ? 0 : 1);
+const countOf = ({ kind }: Classified): number =>
+  kind === "transient" || kind === "deployment" ? 0 : 1;
 
 /**
  * Parks an event at its first delivery; it is due in `delayMs`. False: it has an outcome already.
@@ -68,7 +71,7 @@ export const park = async (
   if (!(await insertInbox(tx, { handler, waiting, state: "parked" }))) return false;
   const queue = { handler, topic: waiting.record.topic, key };
   const head = await takeHead(tx, queue, delayMs);
-  const entry = { state: "due", attempt: countOf(failure), delayMs, failure } as const;
+  const entry = { state: "due", attempt: countOf(failure), runs: 1, delayMs, failure } as const;
   await enqueue(tx, { head, handler }, { waiting: [waiting], ...entry });
   const { eventId } = waiting;
   await recordFailure(tx, { handler, eventId, attempt: 1, failure, end: "failed" });
@@ -124,7 +127,8 @@ export const buryNew = async (
   if (onBury === "hold") {
     const queue = { handler, topic: waiting.record.topic, key };
     const head = await takeHead(tx, queue, null);
-    const entry = { state: "dead", attempt: 1, delayMs: 0, failure: failing.failure } as const;
+    const { failure } = failing;
+    const entry = { state: "dead", attempt: 1, runs: 1, delayMs: 0, failure } as const;
     await enqueue(tx, { head, handler }, { waiting: [waiting], ...entry });
   }
   const { eventId } = waiting;
@@ -176,7 +180,7 @@ export const postpone = async (
   const { eventId, attempt } = row;
   await tx`
     update outrider.parked
-    set attempt = attempt + ${countOf(failure)}, code = ${failure.code},
+    set attempt = attempt + ${countOf(failure)}, runs = runs + 1, code = ${failure.code},
       message = ${failure.message},
       parked_at = case when code is null then clock_timestamp() else parked_at end,
       due_at = clock_timestamp() + ${delayMs}::float8 * interval '1 ms'
@@ -260,17 +264,18 @@ const writeLetter = async (
   const fingerprint = fingerprintOf(handler, failure, error);
   const key = keyOf(waiting);
   const headers = pairsOf(record.headers);
-  const { ce_type, ce_dataschema, ce_sequence } = textsOf(headers);
+  const { ce_type, ce_dataschema, ce_sequence, ce_time } = textsOf(headers);
   const [letter] = await tx<{ id: string; attempts: number }[]>`
     insert into outrider.dead_letters as letter
       (origin, handler, event_id, type, version, sequence, topic, key, partition, "offset",
         headers, payload, code, message, fingerprint, attempts, skipped, occurred_at)
     values ('handler', ${handler}, ${eventId}, ${ce_type ?? null},
-      ${versionOf(ce_dataschema)}, ${integerOf(ce_sequence)},
+      ${ce_type === undefined ? null : versionOf(ce_type, ce_dataschema)},
+      ${integerOf(ce_sequence)},
       ${record.topic}, ${key as Buffer}, ${record.partition}, ${record.offset},
       ${JSON.stringify(headers)}::text::jsonb, ${record.value as Buffer | null}, ${failure.code},
       ${failure.message}, ${fingerprint}, ${attempts},
-      ${onBury === "skip"}, to_timestamp(${record.timestampMs / 1000}::float8))
+      ${onBury === "skip"}, to_timestamp(${timeOf(ce_time, record) / 1000}::float8))
     on conflict (event_id, handler) do update
     set state = 'open', attempts = letter.attempts + excluded.attempts, code = excluded.code,
       message = excluded.message, fingerprint = excluded.fingerprint, skipped = excluded.skipped,
@@ -297,4 +302,11 @@ const integerOf = (text: string | undefined): number | null => {
   return Number.isSafeInteger(number) ? number : null;
 };
 
-const versionOf = (text: string | undefined): number | null => integerOf(text?.split("/").at(-1));
+/** The years 1 to 9999: what Postgres and everybody who reads it agree on. */
+const [timeMinMs, timeMaxMs] = [-62_135_596_800_000, 253_402_300_799_999];
+
+/** The event's own time, where it says one; else the record's. Milliseconds. */
+const timeOf = (text: string | undefined, { timestampMs }: KafkaRecord): number => {
+  const ownMs = Date.parse(text ?? "");
+  return Math.min(Math.max(Number.isNaN(ownMs) ? timestampMs : ownMs, timeMinMs), timeMaxMs);
+};

@@ -7,6 +7,8 @@ import type { HeaderPair, Sql, TransactionSql } from "@outrider/postgres";
 export type ParkedRow = Readonly<{
   eventId: string;
   record: KafkaRecord;
+  /** Runs of it alone that have failed, whether they count or not. */
+  runs: number;
   attempt: number;
   lost: number;
   killed: number;
@@ -23,6 +25,7 @@ export type StoredRow = {
   record_key: Buffer | null;
   headers: HeaderPair[];
   value: Buffer | null;
+  runs: number;
   attempt: number;
   lost: number;
   killed: number;
@@ -33,6 +36,7 @@ export type StoredRow = {
 
 export const rowOf = (row: StoredRow): ParkedRow => ({
   eventId: row.event_id,
+  runs: row.runs,
   attempt: row.attempt,
   lost: row.lost,
   killed: row.killed,
@@ -51,6 +55,6 @@ export const rowOf = (row: StoredRow): ParkedRow => ({
 /** Of `outrider.parked p`; the topic is its head's. */
 export const columns = (sql: Sql | TransactionSql) => sql`
   p.event_id, p.partition, p."offset", p.timestamp_ms, p.record_key, p.headers,
-  p.value, p.attempt, p.lost, p.killed, p.state, p.due_at <= clock_timestamp() as is_due,
+  p.value, p.runs, p.attempt, p.lost, p.killed, p.state, p.due_at <= clock_timestamp() as is_due,
   case when p.code is null then 0
     else (extract(epoch from clock_timestamp() - p.parked_at) * 1000)::float8 end as age_ms`;

@@ -72,6 +72,8 @@ export const takeHead = async (
 export type Entry = Readonly<{
   state: "due" | "dead";
   attempt: number;
+  /** Runs of it alone that have failed, whether they count or not. */
+  runs?: number;
   /** Workers that may have ended of it. */
   lost?: number;
   delayMs: number;
@@ -86,6 +88,7 @@ export const enqueue = async (
     waiting,
     state,
     attempt,
+    runs = 0,
     lost = 0,
     delayMs,
     failure,
@@ -94,11 +97,11 @@ export const enqueue = async (
   const insert = ({ eventId, record }: Waiting) => tx`
     insert into outrider.parked
       (head, handler, event_id, partition, "offset", timestamp_ms, record_key, headers, value,
-        state, attempt, lost, due_at, code, message)
+        state, attempt, runs, lost, due_at, code, message)
     values (${head}, ${handler}, ${eventId}, ${record.partition}, ${record.offset},
       ${record.timestampMs}, ${record.key as Buffer | null},
       ${JSON.stringify(pairsOf(record.headers))}::text::jsonb, ${record.value as Buffer | null},
-      ${state}, ${attempt}, ${lost},
+      ${state}, ${attempt}, ${runs}, ${lost},
       clock_timestamp() + ${delayMs}::float8 * interval '1 ms',
       ${failure?.code ?? null}, ${failure?.message ?? null})`;
   // Sent one behind the other, without waiting for each answer.

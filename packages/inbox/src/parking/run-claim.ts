@@ -5,15 +5,17 @@ import { backoffMs, fault, isFault } from "@outrider/event";
 import type { Log } from "@outrider/event";
 import { rawSql } from "@outrider/postgres";
 import type { Sql, TransactionSql } from "@outrider/postgres";
-import { classify } from "../classify.ts";
+import { askedDelayOf, classify, isRefused } from "../classify.ts";
 import type { Classified } from "../classify.ts";
 import { createDelivery } from "../delivery.ts";
 import { createExternalAttempts } from "../external.ts";
 import type { Handler } from "../handler.ts";
-import { runInTime } from "../run-batch.ts";
+import { retryDelayMs } from "../retry-delay.ts";
+import { queueKeyOf, runInTime } from "../run-batch.ts";
 import type { RunDeps, Transact } from "../run-batch.ts";
 import type { WriteRecord } from "./dead-letter-record.ts";
 import type { RunEnd } from "./failed-attempts.ts";
+import { buryRefusedClaim } from "./last-resort.ts";
 import { buryParked, finish, postpone, split } from "./outcome.ts";
 import type { ParkedRow } from "./parked-row.ts";
 import type { Claim } from "./queue.ts";
@@ -125,15 +127,23 @@ const fail = async (
   }
   const { retry, name } = handler;
   const attempts = row.attempt + 1;
-  const isSpent =
-    failure.kind === "retryable"
-      ? attempts >= retry.attemptsMax
-      : failure.kind === "fatal" || row.ageMs > transientMaxAgeMs;
+  const isSpent = {
+    retryable: attempts >= retry.attemptsMax,
+    fatal: true,
+    transient: row.ageMs > transientMaxAgeMs,
+    // It waits for a newer handler, however long that takes.
+    deployment: false,
+  };
   const end = "failed";
-  if (isSpent) return bury({ claim, handler, row }, { failure, error, end }, deps);
-  const asked = isFault(error) ? error.retryAfterMs : undefined;
-  const delayMs = asked ?? backoffMs(attempts, retry, random);
-  await store(deps, (tx) => postpone(tx, claim, { row, delayMs, failure, end }));
+  const giving = { claim, handler, row };
+  if (isSpent[failure.kind]) return bury(giving, { failure, error, end }, deps);
+  const runs = row.runs + 1;
+  const askedMs = askedDelayOf(error);
+  const delayMs = retryDelayMs(retry, { kind: failure.kind, runs, askedMs, random });
+  const refused = await storeOrBury(giving, deps, (tx) =>
+    postpone(tx, claim, { row, delayMs, failure, end }),
+  );
+  if (refused) return refused;
   log.warn({ handler: name, eventId: row.eventId, attempts, err: error }, "a parked event failed");
   return { kind: "failed", failure, isRun: true };
 };
@@ -149,11 +159,42 @@ export const bury = async (
   const { name, onBury, group = deps.group } = handler;
   const { writeRecord } = deps;
   const dead = { row, onBury, group, writeRecord, ...failing };
-  if (!(await store(deps, (tx) => buryParked(tx, claim, dead)))) return { kind: "gone" };
+  let isBuried = false;
+  const refused = await storeOrBury({ claim, handler, row }, deps, async (tx) => {
+    isBuried = await buryParked(tx, claim, dead);
+  });
+  if (refused) return refused;
+  if (!isBuried) return { kind: "gone" };
   const { failure, error, end } = failing;
   const what = { handler: name, eventId: row.eventId, code: failure.code, err: error };
   deps.log.error(what, "an event is given up");
   return { kind: "buried", failure, isRun: end !== "unrun" };
+};
+
+/** As `store`; what Postgres refuses for good is given up as it is. Then that is the outcome. */
+const storeOrBury = async (
+  { claim, handler, row }: Giving,
+  deps: Omit<ClaimDeps, "transact">,
+  act: (tx: TransactionSql) => Promise<void>,
+): Promise<Outcome | undefined> => {
+  const { name, onBury } = handler;
+  let refusal: Classified | undefined;
+  await store(deps, async (tx) => {
+    // Not in the transaction that it has broken.
+    if (refusal) {
+      const refused = { waiting: row, key: queueKeyOf(handler, row), onBury, refusal };
+      return void (await buryRefusedClaim(tx, claim, refused));
+    }
+    try {
+      await act(tx);
+    } catch (error) {
+      if (isRefused(error)) refusal = classify(error);
+      throw error;
+    }
+  });
+  if (!refusal) return undefined;
+  deps.log.error({ handler: name, eventId: row.eventId, ...refusal }, "an outcome is refused");
+  return { kind: "buried", failure: { ...refusal, kind: "fatal" }, isRun: true };
 };
 
 /** Between two tries to store an outcome. */

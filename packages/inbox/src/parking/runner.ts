@@ -211,7 +211,8 @@ const tellBreakers = async (
   const { name } = handler;
   if (outcome.kind === "handled") return breakers.succeeded(name);
   const isNews = row?.attempt === 0 || breakers.isOpen(name);
-  if (outcome.kind === "failed" && row && isNews) {
+  const isOwn = "failure" in outcome && outcome.failure.kind !== "deployment";
+  if (outcome.kind === "failed" && row && isNews && isOwn) {
     return breakers.failed(name, queueKeyName(handler, row), outcome.failure);
   }
   return breakers.yield(name);

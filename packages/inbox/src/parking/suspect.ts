@@ -226,7 +226,7 @@ export const runSuspect = async (
   const how = { inFresh: row.killed > 0, transientMaxAgeMs, stopping };
   const end = await isolation.run([claim], handler, how);
   if (end.kind === "unrun" || end.kind === "apart") {
-    const delayMs = backoffMs(1, handler.retry, random);
+    const delayMs = backoffMs(row.runs + 1, handler.retry, random);
     const postponed = { row, delayMs, failure: unrun, end: "unrun" } as const;
     await store(deps, (tx) =>
       stopping.aborted ? split(tx, claim) : postpone(tx, claim, postponed),
