@@ -18,4 +18,5 @@ ALTER TABLE "outrider"."watermarks" ADD COLUMN "topic_id" text;--> statement-bre
 ALTER TABLE "outrider"."watermarks" ADD COLUMN "leader_epoch" integer;--> statement-breakpoint
 ALTER TABLE "outrider"."watermarks" ADD COLUMN "halted_at" timestamp with time zone;--> statement-breakpoint
 ALTER TABLE "outrider"."watermarks" ADD COLUMN "halt_reason" text;--> statement-breakpoint
+CREATE INDEX "parked_failing" ON "outrider"."parked" USING btree ("handler","code","runs") WHERE "code" is not null and "state" = 'due';--> statement-breakpoint
 ALTER TABLE "outrider"."failed_attempts" ADD CONSTRAINT "failed_attempts_kind" CHECK ("kind" in ('transient', 'deployment', 'retryable', 'fatal', 'killed'));

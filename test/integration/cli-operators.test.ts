@@ -83,7 +83,9 @@ for (const way of ways) {
       const first = await here("parked", "list", "--limit", "20");
       expect(first.code).toBe(0);
       const [head = "", ...rows] = first.stdout.split("\n");
-      expect(head).toMatch(/^ *id +handler +state +due +events +tries +parked +code +topic +key$/);
+      expect(head).toMatch(
+        /^ *id +handler +state +due +events +runs +tries +parked +code +topic +key$/,
+      );
       expect(rows.filter((row) => /^ *\d+ +shop\.handler-/.test(row)).length).toBe(20);
       const [, cursor = ""] = /^more with --cursor (\S+)$/m.exec(first.stdout) ?? [];
       const second = await here("parked", "list", "--limit", "20", "--cursor", cursor);

@@ -271,6 +271,7 @@ test("a handler of which nobody has said anything is known by what is left of it
   expect(parked).toEqual({
     ...{ name, ...nothing, breaker: null, parkedKeys: 2, heldKeys: 1, parkedEvents: 2 },
     ...{ openLetters: 1, oldestParkedAgeMs: expect.any(Number) },
+    failing: [{ code: "Error", events: 1, runsMax: 1 }],
   });
   expect(parked?.oldestParkedAgeMs).toBeWithin(3_600_000, 3_660_000);
   expect(held).toMatchObject({

@@ -1,5 +1,6 @@
 /** `outrider handlers`, `workers` and `retry-queue`: who handles, how it goes, what is timed. */
 
+import type { FaultCode } from "@outrider/event";
 import type { ComparedQueue, HandlerLag } from "@outrider/operations";
 import type { InferResponseType } from "hono/client";
 import type { Context } from "./main.ts";
@@ -16,22 +17,43 @@ export const handlersList = (context: Context, showing: Showing): Promise<number
       read: () => bodyOf(client.handlers.$get()),
       describe: ({ items: handlers }) => describeHandlers(handlers),
     });
-    return items.some((one) => problemOf(one) !== undefined) ? attentionCode : 0;
+    return items.some((one) => problemsOf(one).length > 0) ? attentionCode : 0;
   });
 
-const problemOf = (one: Json<HandlerLag>): string | undefined => {
-  const { name, workers, group, breaker, openLetters } = one;
-  if (breaker) {
-    const { code, message } = breaker;
-    return `${name} is held back: ${printable(code, 60)}: ${printable(message, 100)}`;
-  }
-  if (group !== null && workers === 0) return `nobody runs ${name}`;
-  return openLetters > 0 ? `${name} has given up ${openLetters} events` : undefined;
+/** An event that has been run so often without an end gets nowhere: some minutes, by default. */
+const runsMany = 10;
+
+const problemsOf = (one: Json<HandlerLag>): string[] => {
+  const { name, workers, group, breaker, openLetters, failing } = one;
+  const isRun = group === null || workers > 0;
+  const held = breaker
+    ? [`${printable(breaker.code, 60)}: ${printable(breaker.message, 100)}`]
+    : [];
+  return [
+    ...held.map((why) => `${name} is held back: ${why}`),
+    ...(isRun ? [] : [`nobody runs ${name}`]),
+    ...failing.flatMap((of) => sayFailing(name, of) ?? []),
+    ...(openLetters > 0 ? [`${name} has given up ${openLetters} events`] : []),
+  ];
 };
+
+const sayFailing = (
+  name: string,
+  { code, events, runsMax }: Json<HandlerLag>["failing"][number],
+): string | undefined => {
+  const which = `outrider parked list --handler ${name} --code ${printable(code, 60)}`;
+  if (code === versionUnknown) {
+    return `${name} does not know the version of ${events} events: deploy one that does; ${which}`;
+  }
+  if (runsMax < runsMany) return undefined;
+  return `${name} gets nowhere with ${events} events, after up to ${runsMax} runs: ${which}`;
+};
+
+const versionUnknown = "version_unknown" satisfies FaultCode;
 
 export const describeHandlers = (handlers: readonly Json<HandlerLag>[]): string => {
   if (handlers.length === 0) return "no handlers: no worker has named any yet";
-  const problems = handlers.flatMap((one) => problemOf(one) ?? []);
+  const problems = handlers.flatMap(problemsOf);
   return [
     textTable(
       [

@@ -30,14 +30,14 @@ export const parkedList = (
 export const describeParked = (keys: readonly Json<ParkedKey>[], nowMs: number): string => {
   if (keys.length === 0) return "no parked keys";
   return textTable(
-    ["id", "handler", "state", "due", "events", "tries", "parked", "code", "topic", "key"],
+    ["id", "handler", "state", "due", "events", "runs", "tries", "parked", "code", "topic", "key"],
     keys.map((one) => [
       one.id,
       one.handler,
       one.state,
       describeDue(one, nowMs),
       one.events,
-      one.first.attempts,
+      ...[one.first.runs, one.first.attempts],
       ago(one.parkedAt, nowMs),
       printable(one.first.code ?? "-", 30),
       printable(one.topic, 30),
@@ -87,12 +87,12 @@ export const describeKey = (key: WholeKey, nowMs: number): string => {
     field("events", key.events),
     "",
     textTable(
-      ["event", "place", "state", "tries", "lost", "killed", "code"],
+      ["event", "place", "state", "runs", "tries", "lost", "killed", "code"],
       queue.map((one) => [
         one.eventId,
         `${one.partition}/${one.offset}`,
         one.state,
-        ...[one.attempts, one.lost, one.killed],
+        ...[one.runs, one.attempts, one.lost, one.killed],
         printable(one.code ?? "-", 30),
       ]),
     ),

@@ -42,6 +42,8 @@ export type ParkedFact = Readonly<{
   partition: number;
   offset: number;
   state: "due" | "dead";
+  /** Runs of it alone that have failed, and those of them that count. */
+  runs: number;
   attempts: number;
   /** Null: it waits behind another event, or for a decision. */
   dueAt: Date | null;
@@ -179,7 +181,7 @@ const aheadMax = 100_000;
 
 const readParkedRows = (sql: Sql, id: string) => sql<ParkedFact[]>`
   select p.handler, p.head::float8, h.topic, p.partition, p."offset"::float8, p.state,
-    p.attempt as attempts, p.parked_at as "parkedAt",
+    p.runs, p.attempt as attempts, p.parked_at as "parkedAt",
     case when ahead.count = 0 and p.state = 'due' then nullif(h.due_at, 'infinity') end as "dueAt",
     coalesce(ahead.count = 0 and h.claimed_until >= clock_timestamp(), false) as "isRunning",
     ahead.count as ahead

@@ -36,7 +36,7 @@ const failedAttempt = v.strictObject({
   handler: v.string(),
   at: when,
   attempt: v.nullable(count),
-  kind: v.picklist(["transient", "retryable", "fatal", "killed"]),
+  kind: v.picklist(["transient", "deployment", "retryable", "fatal", "killed"]),
   code: v.string(),
   message: v.string(),
 });
@@ -54,6 +54,7 @@ const parked = v.strictObject({
   head: id,
   ...place,
   state: v.picklist(["due", "dead"]),
+  runs: count,
   attempts: count,
   dueAt: v.nullable(when),
   isRunning: v.boolean(),

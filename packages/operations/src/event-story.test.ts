@@ -71,9 +71,34 @@ test("attempts, decisions, letters and the end stand in the order in which they 
   ]);
 });
 
+test("attempts in a row that failed alike are told as the first, the last and their number", () => {
+  const away = { handler, attempt: null, kind: "transient", code: "AWAY", message: "no" } as const;
+  const other = "shop.other";
+  const failed = [
+    ...Array.from({ length: 115 }, (_, n) => ({ ...away, at: at(10 + n * 10) })),
+    { ...away, handler: other, at: at(500) },
+    { ...away, attempt: 1, kind: "retryable", code: "BROKEN", at: at(2000) } as const,
+    ...[2010, 2020].map((second) => ({ ...away, at: at(second) })),
+  ];
+  const external = Array.from({ length: 115 }, (_, n) => ({
+    ...{ handler, attempt: n + 1, outcome: "AWAY" },
+    ...{ startedAt: at(8 + n * 10), endedAt: at(9 + n * 10) },
+  }));
+  expect(tell({ failed, external }).slice(2)).toEqual([
+    `9 | ${handler} | run 1 ended after 1000 ms: AWAY`,
+    `10 | ${handler} | an attempt that does not count failed: transient, AWAY: no`,
+    `500 | ${other} | an attempt that does not count failed: transient, AWAY: no`,
+    `1150 | ${handler} | an attempt that does not count, and 113 more before it, failed: ` +
+      "transient, AWAY: no",
+    `2000 | ${handler} | attempt 1 failed: retryable, BROKEN: no`,
+    `2010 | ${handler} | an attempt that does not count failed: transient, AWAY: no`,
+    `2020 | ${handler} | an attempt that does not count failed: transient, AWAY: no`,
+  ]);
+});
+
 test("what it waits for comes last", () => {
   const parked: Told["parked"][number] = {
-    ...{ handler, head: 1, ...place, attempts: 1, parkedAt: at(1) },
+    ...{ handler, head: 1, ...place, runs: 1, attempts: 1, parkedAt: at(1) },
     ...{ state: "due", dueAt: at(60), isRunning: false, ahead: 0 },
   };
   const last = (change: Partial<Told>) => tell(change).at(-1);

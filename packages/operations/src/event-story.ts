@@ -23,9 +23,10 @@ export type Chapter = Readonly<{
 export type Told = Omit<EventLife, "story">;
 
 export const tellStory = (life: Told): Chapter[] => {
+  const { failed, external } = foldRuns(life);
   const past = [
-    ...life.failed.map(tellFailed),
-    ...life.external.map(tellExternal),
+    ...failed.map(tellFailed),
+    ...external.map(tellExternal),
     ...life.letters.flatMap(tellLetter),
     ...life.decisions.flatMap(tellDecision),
     ...life.inbox
@@ -78,10 +79,56 @@ const waiting = (handler: string | null, text: string): Chapter => ({
   handler,
 });
 
-const tellFailed = ({ at, handler, attempt, kind, code, message }: FailedAttempt): Chapter => {
+/** `alike`: so many more have failed like this one, and are not told one by one. */
+type ToldAttempt = FailedAttempt & Readonly<{ alike?: number }>;
+
+const tellFailed = ({ at, handler, alike, ...failed }: ToldAttempt): Chapter => {
+  const { attempt, kind, code, message } = failed;
   const which = attempt === null ? "an attempt that does not count" : `attempt ${attempt}`;
+  const what = alike === undefined ? which : `${which}, and ${alike} more before it,`;
   const how = kind === "killed" ? "its process ended" : `${kind}, ${code}`;
-  return { at, what: "failed", handler, text: `${which} failed: ${how}: ${message}` };
+  return { at, what: "failed", handler, text: `${what} failed: ${how}: ${message}` };
+};
+
+/**
+ * Of attempts in a row that have failed alike, the first one and the last one are told, with how
+ * many there were: an event may be tried for a day. So are the runs that they were.
+ */
+const foldRuns = ({
+  failed,
+  external,
+}: Told): Readonly<{ failed: ToldAttempt[]; external: ExternalAttempt[] }> => {
+  const told: ToldAttempt[] = [];
+  const left: Readonly<{ handler: string; after: Date; before: Date }>[] = [];
+  for (const row of Map.groupBy(failed, (one) => one.handler).values()) {
+    for (const alike of stretchesOf(row)) {
+      const [first, last] = [alike[0], alike.at(-1)];
+      if (!first || !last || alike.length <= alikeMax) {
+        told.push(...alike);
+        continue;
+      }
+      told.push(first, { ...last, alike: alike.length - 2 });
+      left.push({ handler: first.handler, after: first.at, before: last.at });
+    }
+  }
+  const isLeft = ({ handler, startedAt: at, endedAt }: ExternalAttempt) =>
+    endedAt !== null &&
+    left.some((one) => one.handler === handler && at > one.after && at < one.before);
+  return { failed: told, external: external.filter((run) => !isLeft(run)) };
+};
+
+/** Up to so many in a row are told one by one. */
+const alikeMax = 4;
+
+const stretchesOf = (attempts: readonly FailedAttempt[]): FailedAttempt[][] => {
+  const stretches: FailedAttempt[][] = [];
+  for (const one of attempts) {
+    const before = stretches.at(-1)?.[0];
+    const isAlike = before?.kind === one.kind && before.code === one.code;
+    if (isAlike) stretches.at(-1)?.push(one);
+    else stretches.push([one]);
+  }
+  return stretches;
 };
 
 /** A run that has not ended may be going on, or have ended with its process. */

@@ -37,6 +37,7 @@ const handler = v.strictObject({
   heldKeys: count,
   parkedEvents: count,
   oldestParkedAgeMs: v.number(),
+  failing: v.array(v.strictObject({ code: v.string(), events: count, runsMax: count })),
   openLetters: count,
   lag: v.nullable(count),
 });

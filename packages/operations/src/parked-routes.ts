@@ -16,6 +16,7 @@ const parkedEvent = v.strictObject({
   partition: count,
   offset: count,
   state: v.picklist(["due", "dead"]),
+  runs: count,
   attempts: count,
   lost: count,
   killed: count,

@@ -42,7 +42,9 @@ export type ParkedEvent = Readonly<{
   partition: number;
   offset: number;
   state: "due" | "dead";
-  /** Runs of it alone that have failed by its own fault. */
+  /** Runs of it alone that have failed, counted or not. */
+  runs: number;
+  /** Those of them that have failed by its own fault: so many are limited. */
   attempts: number;
   /** Runs whose worker was not heard of again. */
   lost: number;
@@ -118,7 +120,8 @@ export const listParked = async (
 
 const eventColumns = (sql: Sql) => sql`
   p.event_id as "eventId", p.partition, p."offset"::float8, p.state as "eventState",
-  p.attempt as attempts, p.lost, p.killed, p.code, p.message, p.parked_at as "eventParkedAt"`;
+  p.runs, p.attempt as attempts, p.lost, p.killed, p.code, p.message,
+  p.parked_at as "eventParkedAt"`;
 
 type EventRow = Omit<ParkedEvent, "state" | "parkedAt"> &
   Readonly<{ eventState: ParkedEvent["state"]; eventParkedAt: Date }>;
@@ -128,6 +131,7 @@ const shownEvent = ({ eventState, eventParkedAt, ...row }: EventRow): ParkedEven
   partition: row.partition,
   offset: row.offset,
   state: eventState,
+  runs: row.runs,
   attempts: row.attempts,
   lost: row.lost,
   killed: row.killed,

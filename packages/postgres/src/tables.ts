@@ -230,6 +230,11 @@ export const parked = outrider.table(
       .index("parked_code")
       .on(table.code, table.head)
       .where(sql`"code" is not null`),
+    // What a handler fails with, and how often, without reading its queues.
+    pg
+      .index("parked_failing")
+      .on(table.handler, table.code, table.runs)
+      .where(sql`"code" is not null and "state" = 'due'`),
     pg.check("parked_state", sql`"state" in ('due', 'dead')`),
   ],
 );

@@ -57,3 +57,28 @@ test("what is thrown need not be an error, and causes may go in circles", () => 
   const two = new AggregateError([new Error("v4"), new Error("v6")], "");
   expect(lineOf((log) => log.error({ err: two }, "failed"))).toContain('"message":"v6"');
 });
+
+test("an error that cannot be read, or is huge, is a short line all the same", () => {
+  const getter = {
+    get: () => {
+      throw new Error("no");
+    },
+  };
+  const hostile: unknown[] = [
+    ...["message", "code", "name", "stack", "cause", "details"].map((name) =>
+      Object.defineProperty(new Error("x"), name, getter),
+    ),
+    Object.create(null),
+    new Proxy({}, { getPrototypeOf: getter.get, ...getter }),
+    new Error("m".repeat(30_000_000)),
+    Object.assign(new Error("x"), { code: "c".repeat(30_000_000) }),
+    "t".repeat(30_000_000),
+    { huge: "o".repeat(30_000_000) },
+    Symbol("why"),
+  ];
+  for (const err of hostile) {
+    const line = lineOf((log) => log.error({ err }, "failed"));
+    expect(JSON.parse(line).msg).toBe("failed");
+    expect(line.length).toBeLessThan(30_000);
+  }
+});

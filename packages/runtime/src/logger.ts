@@ -49,21 +49,42 @@ const causesMax = 5;
  * An error without what it may quote of a payload: drizzle puts a statement's parameters into
  * the message, Postgres a row's values into `detail`.
  */
-export const describeError = (error: unknown, depth = 0): unknown => {
-  if (!(error instanceof Error)) return error;
+export const describeError = (error: unknown): unknown => {
+  try {
+    return describe(error, 0);
+  } catch {
+    // Somebody else's getter throws, and a line about an error must not be one more.
+    return { type: "unreadable" };
+  }
+};
+
+/** Longer texts of an error are cut: a message may quote megabytes. */
+const messageCharsMax = 10_000;
+const framesMax = 50;
+
+const describe = (error: unknown, depth: number): unknown => {
+  if (!(error instanceof Error)) return shortened(error);
   const { code, details } = error as { code?: unknown; details?: unknown };
   const inner = error instanceof AggregateError ? error.errors : [];
   const deeper = depth < causesMax;
   return {
     type: error.name,
-    message: withoutParameters(error.message),
-    ...(code !== undefined && { code }),
+    message: shortened(withoutParameters(String(error.message))),
+    ...(code !== undefined && { code: shortened(code) }),
     ...(hasKeys(details) && { details }),
     ...(error.stack && { stack: framesOf(error.stack) }),
-    ...(deeper && error.cause !== undefined && { cause: describeError(error.cause, depth + 1) }),
-    ...(deeper &&
-      inner.length > 0 && { errors: inner.map((one) => describeError(one, depth + 1)) }),
+    ...(deeper && error.cause !== undefined && { cause: describe(error.cause, depth + 1) }),
+    ...(deeper && inner.length > 0 && { errors: inner.map((one) => describe(one, depth + 1)) }),
   };
+};
+
+/** What is thrown may be no error at all; only what a line can hold of it is told. */
+const shortened = (value: unknown): unknown => {
+  if (typeof value === "object" && value !== null)
+    return `${Object.prototype.toString.call(value)}`;
+  if (["number", "boolean", "undefined"].includes(typeof value) || value === null) return value;
+  const text = String(value);
+  return text.length > messageCharsMax ? `${text.slice(0, messageCharsMax)}…` : text;
 };
 
 const withoutParameters = (message: string): string => message.replace(/\nparams:[^]*$/, "");
@@ -73,7 +94,8 @@ const framesOf = (stack: string): string[] =>
   stack
     .split("\n")
     .map((line) => line.trim())
-    .filter((line) => line.startsWith("at "));
+    .filter((line) => line.startsWith("at "))
+    .slice(0, framesMax);
 
 const hasKeys = (details: unknown): boolean =>
   typeof details === "object" && details !== null && Object.keys(details).length > 0;

@@ -41,6 +41,14 @@ export type BreakerStatus = Readonly<{
   message: string;
 }>;
 
+export type FailingStatus = Readonly<{
+  code: string;
+  /** At most 10,000 over all handlers. */
+  events: number;
+  /** Of the one that has been run most often, whether its runs count or not. */
+  runsMax: number;
+}>;
+
 export type HandlerStatus = Said &
   Counted &
   Readonly<{
@@ -54,6 +62,8 @@ export type HandlerStatus = Said &
     parkedEvents: number;
     /** Since the first of the others was parked; 0 without any. */
     oldestParkedAgeMs: number;
+    /** Parked events that have failed and are tried again, by what they failed with last. */
+    failing: readonly FailingStatus[];
     /** At most 10,000. */
     openLetters: number;
   }>;
@@ -62,15 +72,17 @@ export type HandlerStatus = Said &
 export const readHandlers = async (sql: Sql): Promise<HandlerStatus[]> => {
   const known = await readKnown(sql);
   const names = known.map((one) => one.name);
-  const [parked, letters] = await Promise.all([
+  const [parked, letters, failing] = await Promise.all([
     readParked(sql, names, countMax),
     readLetters(sql, names),
+    readFailing(sql),
   ]);
   const parkedBy = new Map(parked.map((one) => [one.handler, one]));
   return known.map(({ opened, openedAt, openUntil, code, message, ...handler }) => ({
     ...handler,
     breaker: opened === null ? null : { opened, openedAt, openUntil, code, message },
     ...waitingOf(parkedBy.get(handler.name)),
+    failing: failing.get(handler.name)?.map(failingOf) ?? [],
     openLetters: letters.get(handler.name) ?? 0,
   }));
 };
@@ -118,6 +130,22 @@ const readKnown = (sql: Sql) => sql<(Said & Counted & (BreakerStatus | NoBreaker
   left join counted c using (name)
   left join outrider.breakers b on b.handler = name
   order by name`;
+
+const failingOf = ({ code, events, runsMax }: FailingStatus): FailingStatus => {
+  return { code, events, runsMax };
+};
+
+/** By handler, those with the most runs first. Read from an index alone. */
+const readFailing = async (sql: Sql) => {
+  const rows = await sql<(FailingStatus & Readonly<{ handler: string }>)[]>`
+    select handler, code, count(*)::int as events, max(runs) as "runsMax"
+    from (
+      select handler, code, runs from outrider.parked
+      where code is not null and state = 'due' order by handler, code limit ${countMax}
+    ) as counted
+    group by handler, code order by "runsMax" desc, code`;
+  return Map.groupBy(rows, (row) => row.handler);
+};
 
 /** By a range of one, as `readParked` does it. */
 const readLetters = async (
