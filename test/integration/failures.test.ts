@@ -178,7 +178,9 @@ describe("a foreign record", () => {
       startRunning(handler, { parkedKeysMax: 8 });
       const odd = oddRecords((n) => recordAt(count(`odd-${n}`, 1), { topic, offset: n }));
       const sound = recordAt(count("sound", 1), { topic, offset: odd.length });
-      await resolved(feed(handler, [...odd, sound]));
+      const partition = feed(handler, [...odd, sound]);
+      const isDone = () => partition.unresolved() === 0;
+      await until(isDone, { what: "an outcome for every record", timeoutMs: 60_000 });
       // What is of a type that is none of the handler's has no outcome.
       const own = odd.filter(({ headers }) => {
         const type = headers.findLast((one) => one.ce_type)?.ce_type;

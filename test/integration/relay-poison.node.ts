@@ -321,6 +321,6 @@ describe("an event that kills its process", () => {
     assert.equal(await countOf("dead_letters"), 0);
     assert.ok(left > 10_000, `${left} were left`);
     // Eight shards: one by one at most what the last owner had on its way.
-    assert.ok(alone <= 8 * 14 && careful <= 8 * 30, `${alone} alone, ${careful} batches`);
+    assert.ok(alone <= 8 * 5 && careful <= 8 * 30, `${alone} alone, ${careful} batches`);
   });
 });

@@ -55,7 +55,7 @@ const defaults = {
   retry: { baseMs: 100, capMs: 10_000 },
   freshPollMs: 1000,
   parkedKeysMax: 8,
-  claimMs: 10_000,
+  claimMs: 5000,
   transientMaxAgeMs: 86_400_000,
   inboxKeepMs: 14 * 86_400_000,
   inboxCleanMs: 60_000,

@@ -80,7 +80,8 @@ export const startLane = (source: LaneSource, handler: Handler, deps: LaneDeps):
   const trial = suspected && createTrial(handler, suspected, deps);
   const runs = createRuns(handler, deps, (events) => trial?.handled(events));
   const singles = createSingles(handler, deps, runs.unit);
-  const { handle, sizeMax } = createBatches(handler, { ...deps, runs, singles });
+  const batches = createBatches(handler, { ...deps, runs, singles });
+  const sizeMax = () => Math.min(batches.sizeMax(), trial?.sizeMax() ?? Infinity);
   const { resolve } = source;
   const isWanted = (one: Delivery) => one.isFor(handler) && !trial?.isFatal(one);
 
@@ -100,7 +101,7 @@ export const startLane = (source: LaneSource, handler: Handler, deps: LaneDeps):
     trial ? trial.around(wanted, () => runNow(wanted)) : runNow(wanted);
 
   const runNow = async (wanted: readonly Delivery[]): Promise<boolean> => {
-    if (!breakers.isOpen(handler.name)) return handle(wanted);
+    if (!breakers.isOpen(handler.name)) return batches.handle(wanted);
     return (!deps.isAlone && (await setAside(wanted))) || singles.run(wanted);
   };
 

@@ -24,6 +24,8 @@ export type Suspected = Readonly<{
 }>;
 
 export type Trial = Readonly<{
+  /** Most events of one transaction: few, since so many are suspect when the process ends. */
+  sizeMax(): number;
   /** It was on record: nothing of it may run here, not even its decoding. */
   isFatal(delivery: Delivery): boolean;
   /** Parks those that were on record. False: the lane has to end before it could be stored. */
@@ -45,7 +47,9 @@ export const createTrial = (
 ): Trial => {
   const fatal = suspected.fatal.get(handler.name) ?? new Set<number>();
   const fatalLast = Math.max(-1, ...fatal);
+  const size = Math.ceil(handler.batchSizeMax ** 0.6);
   let left = count;
+  let isBehind = false;
   let isSure = false;
 
   /** Until it is stored: nothing may run before. */
@@ -66,6 +70,7 @@ export const createTrial = (
   const isFatal = ({ record }: Delivery): boolean => fatal.has(record.offset);
 
   return {
+    sizeMax: () => (left > 0 && !isBehind ? size : handler.batchSizeMax),
     isFatal,
     meet: async (taken) => {
       const met = taken.filter((one) => isFatal(one) && one.isFor(handler));
@@ -86,7 +91,8 @@ export const createTrial = (
     },
     passed: (taken) => {
       const last = taken.at(-1)?.record.offset ?? -1;
-      if (isSure || (last < before - 1 && (left > 0 || last < fatalLast))) return;
+      isBehind ||= last >= before - 1;
+      if (isSure || (!isBehind && (left > 0 || last < fatalLast))) return;
       isSure = true;
       onSure?.();
     },

@@ -57,7 +57,7 @@ const pollMs = 100;
 const retry: Backoff = { baseMs: 100, capMs: 10_000 };
 const runnerLimits = {
   ...{ parkedPollMs: 200, freshPollMs: 1000, parkedKeysMax: 8 },
-  ...{ claimMs: 10_000, transientMaxAgeMs: 86_400_000 },
+  ...{ claimMs: 5000, transientMaxAgeMs: 86_400_000 },
 } as const;
 /** How long a stop waits for handlers before it aborts them. */
 const drainMs = 4000;

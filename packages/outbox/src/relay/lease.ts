@@ -92,8 +92,15 @@ export const markTrying = async (sql: Sql, lease: Lease, id: number | null): Pro
     set trying = ${id},
       trying_crashes = case when trying = ${id} then trying_crashes else 0 end,
       suspect_last = null, suspect_rows = null
+    from ${unhurried(sql)}
     where shard = ${lease.shard} and owner = ${lease.owner} and epoch = ${lease.epoch}`;
 };
+
+/**
+ * What is on record has to outlive this process, not a crash of the database, which ends no process
+ * of ours: its commit does not wait for the disk.
+ */
+const unhurried = (sql: Sql) => sql`set_config('synchronous_commit', 'off', true)`;
 
 /** Before rows are published together that may end their process. */
 export const markSuspects = async (sql: Sql, lease: Lease, suspects: Suspects): Promise<void> => {
@@ -101,6 +108,7 @@ export const markSuspects = async (sql: Sql, lease: Lease, suspects: Suspects): 
     update outrider.shards
     set suspect_last = ${suspects.last}, suspect_rows = ${suspects.rows}, trying = null,
       trying_crashes = 0
+    from ${unhurried(sql)}
     where shard = ${lease.shard} and owner = ${lease.owner} and epoch = ${lease.epoch}`;
 };
 
