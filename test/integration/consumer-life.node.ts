@@ -56,10 +56,9 @@ const reads = (partitions: number) =>
   });
 
 before(async () => {
-  database = await createTestDatabase();
+  [database, broker] = await Promise.all([createTestDatabase(), startKafkaBehindProxy()]);
   sql = connect({ url: database.url, name: "life-test", poolMax: 4 });
   db = connectDatabase({ url: database.url, name: "life-test-handlers", poolMax: 4 });
-  broker = await startKafkaBehindProxy();
   const topics = [defineTopic({ name: topic, partitions: 2 })];
   await applyTopics(broker.connection, { topics, profile: "dev" });
   const { definition, catalogue } = countedOn(topic);
@@ -72,7 +71,7 @@ before(async () => {
     },
   });
   const subscribe = createSubscribe(broker.connection, silentLog, {
-    ...{ clientId: "test-life", stallMs: 800, connectTimeoutMs: 500 },
+    ...{ clientId: "test-life", stallMs: 800, connectTimeoutMs: 1400 },
   });
   inbox = startInbox(
     [slow],

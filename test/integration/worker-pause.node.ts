@@ -18,7 +18,7 @@ import { until } from "../support/until.ts";
 const groups = 12;
 /** The least that a broker takes. */
 const sessionMs = 6000;
-const pauseMs = 8000;
+const pauseMs = 6500;
 const asks = 5;
 /** With four threads for all of it a probe takes some 250 ms. */
 const probeMaxMs = 100;
