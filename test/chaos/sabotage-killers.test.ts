@@ -53,6 +53,7 @@ const subscribeTo =
       resume: () => {},
       commit: async () => {},
       isHealthy: () => true,
+      vitals: () => ({ callMs: 0, silenceMs: 0, partitions: [] }),
       close: async () => {
         await assigning.catch(() => {});
         await events.onRevoke([at], isLost());

@@ -18,7 +18,7 @@ import { until } from "../support/until.ts";
 import type { Drill, DrillContext, DrillResult } from "./drill.ts";
 
 const events = 40_000;
-const kills = 3;
+const killCount = 3;
 const deathsMax = 5;
 const shareMin = 0.5;
 /** Handled or published between two kills: the kill comes amid the work. */
@@ -45,7 +45,7 @@ type Row = Readonly<{
   letters: readonly string[];
 }>;
 
-export const killsDrill: Drill = {
+export const kills: Drill = {
   what: `backlogs of ${events} events behind killed relays and workers, and a killer (4 minutes)`,
   run: async (context) => {
     const stage = await startStage(context.folder, { env: context.env, brokers: 1 });
@@ -123,7 +123,7 @@ const drained = async (scene: Scene, part: Part, total: number): Promise<Drain> 
 
 /** Kills it amid the work, so many times; returns when it has ended for the last time. */
 const killTimes = async (scene: Scene, part: Part, total: number): Promise<void> => {
-  for (let kill = 0; kill < kills; kill += 1) {
+  for (let kill = 0; kill < killCount; kill += 1) {
     const before = await leftOf(scene, part, total);
     const child = await start(scene, part);
     const isAtWork = async () => (await leftOf(scene, part, total)) <= before - betweenKills;
@@ -202,7 +202,7 @@ const report = (rows: readonly Row[]): DrillResult => {
   });
   const text = [
     `A backlog of ${events} events of 2,000 keys, drained by one process, undisturbed; the same`,
-    `behind ${kills} processes that were killed (SIGKILL) one after the other amid their work; and`,
+    `behind ${killCount} processes that were killed (SIGKILL) one after the other amid their work; and`,
     "the same with one event in its middle that ends every process that takes it. Rates are those",
     "from the first event that is through to the last one.",
     "",

@@ -1,6 +1,12 @@
-import { describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, test } from "bun:test";
+import { randomUUID } from "node:crypto";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { findNodeBinary } from "@outrider/stack";
+
+const folder = mkdtempSync(join(tmpdir(), "outrider-process-"));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 const script = join(import.meta.dirname, "../support/process-under-test.ts");
 
@@ -10,7 +16,10 @@ const run = async (
   behaviour: string,
   ...signals: readonly (readonly [message: string, signal: "SIGTERM" | "SIGINT"])[]
 ) => {
-  const child = Bun.spawn([runtime, script, behaviour], { stdout: "pipe", stderr: "pipe" });
+  const child = Bun.spawn([runtime, script, behaviour, join(folder, randomUUID())], {
+    stdout: "pipe",
+    stderr: "pipe",
+  });
   const waiting = [...signals];
   let output = "";
   for await (const chunk of child.stdout.pipeThrough(new TextDecoderStream())) {
@@ -52,6 +61,13 @@ for (const [name, runtime] of Object.entries(runtimes)) {
       expect(exitCode).toBe(1);
       expect(messages).toContain("stuck could not be released");
       expect(messages).toContain("released first");
+      expect(performance.now() - started).toBeLessThan(5_000);
+    });
+
+    test("ends in time and well whatever hangs in a native thread", async () => {
+      const started = performance.now();
+      const ended = run(runtime, "hangs-natively", ["has started", "SIGTERM"]);
+      expect(await ended).toMatchObject({ exitCode: 0 });
       expect(performance.now() - started).toBeLessThan(5_000);
     });
 

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { createOpenTimers } from "@outrider/bullmq";
 import { createHealth } from "@outrider/http";
 import { createIsolation, startInbox } from "@outrider/inbox";
-import { createSubscribe } from "@outrider/kafka";
+import { createSubscribe, poolThreadsFor } from "@outrider/kafka";
 import type { SubscriberSettings } from "@outrider/kafka";
 import { createOutbox, writeRecord } from "@outrider/outbox";
 import { connect, connectDatabase } from "@outrider/postgres";
@@ -15,6 +15,8 @@ const { DATABASE_URL: url = "", KAFKA_BOOTSTRAP_SERVERS: bootstrapServers = "" }
 const [groupProtocol, assignmentStrategy] = (process.env.CHAOS_PROTOCOL ?? "consumer").split(":");
 const name = "chaos-worker";
 const log = createLogger({ name, level: "warn" });
+const groups = new Set(chaosHandlers.map((handler) => handler.group));
+process.env.UV_THREADPOOL_SIZE ??= String(poolThreadsFor(groups.size));
 
 await runProcess({ name, log }, async (onStop) => {
   const limits = { idleInTransactionTimeoutMs: 30_000, lockTimeoutMs: 2000 };

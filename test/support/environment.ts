@@ -22,3 +22,8 @@ export const testRedisUrl = (): string => {
 
 /** The environment that a test's child process starts from. */
 export const testEnvironment = (): Readonly<Record<string, string | undefined>> => process.env;
+
+/** How many threads libuv's pool gets, where nothing has used it yet: Node reads this then. */
+export const setPoolThreads = (threads: number): void => {
+  process.env.UV_THREADPOOL_SIZE = String(threads);
+};

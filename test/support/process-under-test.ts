@@ -1,5 +1,7 @@
 /** A process for process.test.ts; its first argument says how it behaves. */
 
+import { execFileSync } from "node:child_process";
+import { open } from "node:fs";
 import { createLogger, runProcess } from "@outrider/runtime";
 import { fault } from "@outrider/event";
 
@@ -20,6 +22,12 @@ await runProcess({ name: "tested", log, stopTimeoutMs: 1_500 }, async (onStop) =
     log.info({}, "released second");
   });
   if (behaviour === "hangs") onStop("stuck", () => new Promise(() => {}));
+  // Nobody ever writes into it, so a thread of the pool waits in open(2) for good.
+  if (behaviour === "hangs-natively") {
+    const [pipe = ""] = process.argv.slice(3);
+    execFileSync("mkfifo", [pipe]);
+    open(pipe, "r", () => {});
+  }
   if (behaviour === "fails") throw fault("unavailable", "No database at all");
   if (behaviour === "throws") setTimeout(() => JSON.parse("{"), 10);
   if (behaviour === "rejects") setTimeout(() => void Promise.reject(new Error("lost")), 10);

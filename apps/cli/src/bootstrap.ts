@@ -21,6 +21,7 @@ const scripts: Readonly<Record<string, string>> = {
   test: "test/run.ts",
   bench: "test/bench/main.ts",
   chaos: "test/chaos/main.ts",
+  drill: "test/drills/main.ts",
 };
 const script = scripts[process.argv[2] ?? ""];
 if (script) {

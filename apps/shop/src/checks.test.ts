@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { isFault } from "@outrider/event";
 import type { GroupState } from "@outrider/inbox";
-import { checkConsumers, checkPartitions, checkTimers } from "./checks.ts";
+import { checkConsumers, checkLife, checkPartitions, checkTimers } from "./checks.ts";
 
 const group = (change: Partial<GroupState> = {}): GroupState => ({
   group: "shop",
@@ -11,6 +11,9 @@ const group = (change: Partial<GroupState> = {}): GroupState => ({
   unresolved: 0,
   failing: [],
   halted: [],
+  callMs: 0,
+  silenceMs: 0,
+  unread: [],
   ...change,
 });
 
@@ -62,4 +65,22 @@ test("a worker without timers says why, and what of it", () => {
   expect(isFault(away, "unavailable") && away.message).toContain("Redis is away");
   const none = failureOf(() => checkTimers({ hasTimers: () => false }));
   expect(isFault(none, "unavailable") && none.message).toContain("REDIS_URL is not set");
+});
+
+test("a worker is dead when a call hangs, no broker answers or nobody reads for long", () => {
+  const limits = { callMaxMs: 10, silenceMaxMs: 20, unreadMaxMs: 30 };
+  const at = { topic: "order-events", partition: 7 };
+  const check = (change: Partial<GroupState>) =>
+    failureOf(() => checkLife([group(), group({ group: "slow", ...change })], limits));
+  const well = { callMs: 10, silenceMs: 20, unread: [{ ...at, forMs: 30 }] };
+  expect(check(well)).toBeUndefined();
+  for (const [change, word] of [
+    [{ callMs: 11 }, "hangs"],
+    [{ silenceMs: 21 }, "broker"],
+    [{ unread: [{ ...at, forMs: 31 }] }, "order-events/7"],
+  ] as const) {
+    const failure = check({ ...well, ...change });
+    expect(isFault(failure, "unavailable") && failure.message).toContain(word);
+    expect(isFault(failure) && failure.message).toContain("Group slow");
+  }
 });

@@ -1,4 +1,4 @@
-/** What has to hold for the worker to be ready. */
+/** What has to hold for the worker to be ready, and what for it to be alive. */
 
 import { fault } from "@outrider/event";
 import type { GroupState, Inbox } from "@outrider/inbox";
@@ -10,6 +10,31 @@ export const checkConsumers = (groups: readonly GroupState[]): void => {
   const outside = groups.filter((one) => !one.isJoined).map((one) => one.group);
   if (outside.length > 0) throw fault("unavailable", `Still joining: ${outside.join(", ")}`);
 };
+
+export type LiveLimits = Readonly<{
+  /** Most that a call into the Kafka client may be out. */
+  callMaxMs: number;
+  /** Longest that no broker may have answered. */
+  silenceMaxMs: number;
+  /** Longest that a partition may have no reader. */
+  unreadMaxMs: number;
+}>;
+
+/** Throws `unavailable` when a consumer is dead in a way that only a new process may mend. */
+export const checkLife = (groups: readonly GroupState[], limits: LiveLimits): void => {
+  for (const { group, callMs, silenceMs, unread } of groups) {
+    const { callMaxMs, silenceMaxMs, unreadMaxMs } = limits;
+    const left = unread.find((one) => one.forMs > unreadMaxMs);
+    const wrong = [
+      ...(callMs > callMaxMs ? [`a call into its client hangs for ${inS(callMs)}`] : []),
+      ...(silenceMs > silenceMaxMs ? [`no broker has answered for ${inS(silenceMs)}`] : []),
+      ...(left ? [`nobody reads ${left.topic}/${left.partition} for ${inS(left.forMs)}`] : []),
+    ];
+    if (wrong.length > 0) throw fault("unavailable", `Group ${group}: ${wrong.join("; ")}`);
+  }
+};
+
+const inS = (ms: number): string => `${Math.round(ms / 1000)} s`;
 
 /** Throws `watermark_out_of_range` while a partition is not read. */
 export const checkPartitions = (groups: readonly GroupState[]): void => {

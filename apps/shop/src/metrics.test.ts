@@ -45,6 +45,7 @@ test("each group's state is told as it is when it is asked for", async () => {
     unresolved: 30,
     failing: [failure],
     halted: [],
+    ...{ callMs: 0, silenceMs: 0, unread: [] },
   };
   const groups = [busy];
   const { lines } = setUp(groups);

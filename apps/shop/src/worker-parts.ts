@@ -18,6 +18,10 @@ export const createHandlers = (receiptsUrl: string): readonly Handler[] => [
   createReceipt({ url: receiptsUrl, fetch }),
 ];
 
+/** How many consumer groups a worker has. */
+export const countGroups = (): number =>
+  new Set(createHandlers(defaultReceiptsUrl).map((handler) => handler.group ?? group)).size;
+
 /** What the command needs to know of a handler that is to read a topic again. */
 export const describeHandlers = () =>
   createHandlers(defaultReceiptsUrl).map((handler) => {
@@ -38,6 +42,12 @@ export const workerSchema = v.strictObject({
   redisUrl: v.optional(setting.redisUrl),
   /** How long closed dead letters are kept. */
   lettersKeepMs: v.optional(setting.integer(3_600_000, Number.MAX_SAFE_INTEGER), 30 * dayMs),
+  /** How long a call into the Kafka client may be out before the worker counts as dead. */
+  callMaxMs: v.optional(setting.integer(1000, 3_600_000), 60_000),
+  /** How long no broker may have answered before it does. */
+  silenceMaxMs: v.optional(setting.integer(1000, 86_400_000), 300_000),
+  /** How long a partition of its groups may be read by nobody before it does. */
+  unreadMaxMs: v.optional(setting.integer(1000, 86_400_000), 300_000),
   /** How long what the metrics say about tables is told again before it is looked up anew. */
   metricsLookMs: v.optional(setting.integer(0, 3_600_000), 10_000),
   logLevel: setting.logLevel,

@@ -5,20 +5,29 @@ import { join } from "node:path";
 import { createOpenTimers } from "@outrider/bullmq";
 import { createHealth } from "@outrider/http";
 import { createIsolation, startInbox } from "@outrider/inbox";
-import { createKafkaProbe, createSubscribe } from "@outrider/kafka";
+import { createKafkaProbe, createSubscribe, poolThreadsFor } from "@outrider/kafka";
 import { createOutbox, writeRecord } from "@outrider/outbox";
 import { connect } from "@outrider/postgres";
 import { startLetterCleaning } from "@outrider/redrive";
 import { createLogger, createRegistry, describeSettings, runProcess } from "@outrider/runtime";
 import { serveOnNode, settingsOrExit, watchLoop } from "@outrider/runtime";
-import { checkConsumers, checkPartitions, checkTimers } from "./checks.ts";
+import { checkConsumers, checkLife, checkPartitions, checkTimers } from "./checks.ts";
 import { createInboxMetrics, registerBreakers, registerTables } from "./metrics.ts";
 import { catalogue } from "./topics.ts";
-import { connectHandlers, createHandlers, group, workerSchema } from "./worker-parts.ts";
+import {
+  connectHandlers,
+  countGroups,
+  createHandlers,
+  group,
+  workerSchema,
+} from "./worker-parts.ts";
 
 const name = "shop-worker";
 const settings = settingsOrExit(workerSchema, { env: process.env });
 const log = createLogger({ name, level: settings.logLevel });
+
+// Node reads this when its pool is first used, which nothing has done so far.
+process.env.UV_THREADPOOL_SIZE ??= String(poolThreadsFor(countGroups()));
 
 await runProcess({ name, log }, async (onStop) => {
   const { databaseUrl: url, databasePoolMax: poolMax, kafka, redisUrl, host, port } = settings;
@@ -63,8 +72,10 @@ await runProcess({ name, log }, async (onStop) => {
     partitions: () => checkPartitions(inbox.state()),
   };
   const degrading = { redis: () => checkTimers(inbox, redisUrl) };
-  const { fetch } = createHealth({ checks, degrading, registry });
+  const living = { consumers: () => checkLife(inbox.state(), settings) };
+  const { fetch } = createHealth({ checks, living, degrading, registry });
   const server = await serveOnNode({ fetch, host, port });
   onStop("server", () => server.close());
-  log.info({ port: server.port, settings: describeSettings(workerSchema, settings) }, "listening");
+  const started = { port: server.port, poolThreads: process.env.UV_THREADPOOL_SIZE };
+  log.info({ ...started, settings: describeSettings(workerSchema, settings) }, "listening");
 });

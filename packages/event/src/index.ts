@@ -14,7 +14,7 @@ export type { AssignedPartition, Delivery, Emit, Header, KafkaConnection } from 
 export type { KafkaRecord, Log, OpenPublisher, Position, Publisher } from "./ports.ts";
 export type { PublishRecord, RawRecord, Refusal, RefusalScope } from "./ports.ts";
 export type { Subscribe, Subscriber } from "./ports.ts";
-export type { SubscriberEvents, TopicPartition } from "./ports.ts";
+export type { SubscriberEvents, SubscriberVitals, TopicPartition } from "./ports.ts";
 export { topicFor } from "./routing.ts";
 export type { Route } from "./routing.ts";
 export { partitionOf } from "./murmur2.ts";

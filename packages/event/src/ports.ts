@@ -104,6 +104,16 @@ export type SubscriberEvents = Readonly<{
   onError(error: unknown): void;
 }>;
 
+/** Signs of life, in milliseconds that the process has had: while it is stopped none pass. */
+export type SubscriberVitals = Readonly<{
+  /** How long the longest call into the client has been out. A slow handler keeps none waiting. */
+  callMs: number;
+  /** How long no broker has answered. */
+  silenceMs: number;
+  /** The partitions of its topics, as the cluster has told them last. */
+  partitions: readonly TopicPartition[];
+}>;
+
 /** A consumer in a group that commits nothing by itself. */
 export type Subscriber = Readonly<{
   pause(partitions: readonly TopicPartition[]): void;
@@ -112,6 +122,7 @@ export type Subscriber = Readonly<{
   commit(positions: readonly Position[]): Promise<void>;
   /** True while the client polls; whether a broker answers is for a probe to say. */
   isHealthy(): boolean;
+  vitals(): SubscriberVitals;
   /** Drains what is assigned through `onRevoke`, then leaves the group. */
   close(): Promise<void>;
 }>;

@@ -62,6 +62,19 @@ test("liveness asks nobody, and metrics are the registry's", async () => {
   expect(metrics.headers.get("content-type")).toBe("text/plain; version=0.0.4");
 });
 
+test("liveness is 503 while a check of its own fails, and says why", async () => {
+  let dead = true;
+  const consumer = () => (dead ? broken() : undefined);
+  const app = createHealth({ checks: {}, living: { consumer }, registry });
+  const red = await app.request("/livez");
+  expect(red.status).toBe(503);
+  expect(await red.text()).toMatch(
+    /^\[-\]consumer failed .*: no route to broker\nlivez check failed/,
+  );
+  dead = false;
+  expect((await app.request("/livez")).status).toBe(200);
+});
+
 test("what a process can do without for a while makes it degraded, not unready", async () => {
   const app = createHealth({ checks: { a: () => {} }, degrading: { redis: broken }, registry });
   const short = await app.request("/readyz");

@@ -1,5 +1,6 @@
 /**
- * `/livez`: the process answers. `/readyz`: it can do its work; 503 when a check fails, and
+ * `/livez`: the process answers, and nothing has gone wrong that only a new process can mend; 503
+ * where something has. `/readyz`: it can do its work; 503 when a check fails, and
  * `degraded` with 200 when only something is missing that it can do without for a while; with
  * `?verbose` a line each, in the form of Kubernetes' own. `/metrics`: for Prometheus.
  */
@@ -12,6 +13,8 @@ export type Check = () => void | Promise<void>;
 
 export type HealthDeps = Readonly<{
   checks: Readonly<Record<string, Check>>;
+  /** Whether the process still works at all: what has to wait for others is no part of it. */
+  living?: Readonly<Record<string, Check>>;
   /** What the process can do without, slower. */
   degrading?: Readonly<Record<string, Check>>;
   /** A prom-client registry. */
@@ -27,9 +30,15 @@ export const createHealth = (deps: HealthDeps, { deadlineMs = 2000 } = {}): Hono
   const watchAll = (checks: Readonly<Record<string, Check>> = {}) =>
     Object.entries(checks).map(([name, check]) => watch(name, check, deadlineMs));
   const [checks, degrading] = [watchAll(deps.checks), watchAll(deps.degrading)];
+  const living = watchAll(deps.living);
   const app = new Hono();
 
-  app.get("/livez", (c) => c.body("ok\n", 200, plainText));
+  app.get("/livez", async (c) => {
+    const outcomes = await runAll(living);
+    if (isWell(outcomes)) return c.body("ok\n", 200, plainText);
+    const lines = [...outcomes.map(lineOf), "livez check failed"].join("\n");
+    return c.body(`${lines}\n`, 503, plainText);
+  });
 
   app.get("/readyz", async (c) => {
     const [needed, wanted] = await Promise.all([runAll(checks), runAll(degrading)]);

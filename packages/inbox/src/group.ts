@@ -13,6 +13,8 @@ import { beginAssignment, movedOf, nameOf } from "./assignment.ts";
 import type { Assignment, AssignmentDeps } from "./assignment.ts";
 import type { Handler } from "./handler.ts";
 import type { Failure } from "./lane.ts";
+import { watchLife } from "./life.ts";
+import type { Life } from "./life.ts";
 import { enterReader, removeReaders, seeReaders } from "./readers.ts";
 import type { Remains } from "./readers.ts";
 import { repeat } from "./repeat.ts";
@@ -49,7 +51,8 @@ export type GroupState = Readonly<{
   failing: readonly Failure[];
   /** Partitions that are not read, since their watermark does not fit their log. */
   halted: readonly TopicPartition[];
-}>;
+}> &
+  Life;
 
 export type Group = Readonly<{ state(): GroupState; stop(): Promise<void> }>;
 
@@ -118,18 +121,20 @@ export const startGroup = ({ group, handlers, limits }: Member, deps: GroupDeps)
   const seeing = repeat(limits.readerDeadMs / seenPerDeath, stopping.signal, () =>
     readers.see([...assigned.values()].map((one) => one.instance)),
   );
+  const { life, ended } = readers.watch(subscriber, limits.readerDeadMs, stopping.signal);
 
   return {
     state: () => ({
       group,
       isConnected: subscriber.isHealthy(),
       isJoined: isJoined(),
+      ...life(),
       ...countsOf([...assigned.values()]),
     }),
     stop: async () => {
       stopping.abort();
       await subscriber.close();
-      await Promise.all([flushing, seeing]);
+      await Promise.all([flushing, seeing, ended]);
     },
   };
 };
@@ -166,6 +171,8 @@ const createReaders = (group: string, { sql, log }: GroupDeps) => {
         warn("readers could not be seen"),
       );
     },
+    watch: (subscriber: Subscriber, deadMs: number, signal: AbortSignal) =>
+      watchLife({ group, deadMs, subscriber }, { sql, signal }),
   };
 };
 

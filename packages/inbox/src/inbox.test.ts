@@ -90,6 +90,7 @@ const createWorld = (watermarks: Record<number, number> = {}) => {
         resume: (partitions) => void steps.push(`resume ${names(partitions)}`),
         commit: async (positions) => void committed.push(...positions),
         isHealthy: () => true,
+        vitals: () => ({ callMs: 0, silenceMs: 0, partitions: [] }),
         close: async () => void steps.push("close"),
       };
     },

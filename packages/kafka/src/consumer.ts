@@ -3,15 +3,19 @@
  * when it is broken, and the subscriber builds another one.
  */
 
+import { setImmediate as loopTurn, setTimeout as delay } from "node:timers/promises";
 import type { LibrdKafkaError } from "@confluentinc/kafka-javascript";
 import { fault, within } from "@outrider/event";
 import type { AssignedPartition, Position, SubscriberEvents } from "@outrider/event";
 import type { TopicPartition } from "@outrider/event";
 import { createProgress } from "./progress.ts";
 import type { Progress } from "./progress.ts";
-import { connectConsumer, disconnectConsumer, fetchRecords } from "./rd-consumer.ts";
-import { kafkaCodes, queryOffsets } from "./rd-consumer.ts";
+import { connectConsumer, countPartitions, disconnectConsumer } from "./rd-consumer.ts";
+import { fetchRecords, kafkaCodes, queryOffsets } from "./rd-consumer.ts";
 import type { OnRebalance, RdConsumer } from "./rd-consumer.ts";
+import { accept, decline, declineLeaving, giveBack } from "./rebalance.ts";
+import type { Rebalance } from "./rebalance.ts";
+import type { Vitals } from "./vitals.ts";
 
 export type ConsumerParts = Readonly<{
   create(onRebalance: OnRebalance): RdConsumer;
@@ -26,6 +30,10 @@ export type ConsumerParts = Readonly<{
   }>;
   /** Outlives the consumer; see `ProgressDeps`. */
   excused: Map<string, number>;
+  /** Outlives the consumer, too. */
+  vitals: Vitals;
+  /** Of a clock that stops with the process. */
+  nowMs(): number;
 }>;
 
 export type Consumer = Readonly<{
@@ -39,34 +47,37 @@ export type Consumer = Readonly<{
 }>;
 
 export const openConsumer = (parts: ConsumerParts): Consumer => {
-  const { create, topics, events, limits } = parts;
+  const { create, topics, events, limits, vitals } = parts;
   let assigned: readonly TopicPartition[] = [];
   const breakage = createBreakage();
   let isOpen = true;
   // Rebalances come one at a time; closing waits for the one at hand.
   let rebalance: Promise<void> = Promise.resolve();
-  let finished: Promise<void> = Promise.resolve();
+  let unanswered: Rebalance | undefined;
+  const calls = createCalls(vitals);
 
-  const client = create((error, partitions) => {
-    if (!isOpen) return answerClosing(client);
-    rebalance = rebalanced(error?.code, partitions).catch(breakage.report);
-    return rebalance;
+  const client = create(async (error, partitions) => {
+    if (calls.isLeaving()) return declineLeaving(client);
+    unanswered = { code: error?.code, partitions };
+    if (isOpen) rebalance = rebalanced(unanswered).catch(breakage.report);
+    await rebalance;
   });
-  const query = (at: TopicPartition) => queryOffsets(client, at, limits.connectTimeoutMs);
-  const { progress, stopWatch } = startWatch(parts, query, breakage.report);
+  const query = (at: TopicPartition) =>
+    vitals.asked(queryOffsets(client, at, limits.connectTimeoutMs));
+  const { progress, stopWatch } = startWatch(parts, { client, query }, breakage.report);
 
-  const rebalanced = async (code: number | undefined, partitions: TopicPartition[]) => {
-    if (code === kafkaCodes.ERR__ASSIGN_PARTITIONS) return assign(partitions);
-    if (code === kafkaCodes.ERR__REVOKE_PARTITIONS) return revoke(partitions);
-    throw fault("unavailable", "The consumer group could not rebalance", { details: { code } });
+  const rebalanced = async ({ code, partitions }: Rebalance): Promise<void> => {
+    if (code === kafkaCodes.ERR__ASSIGN_PARTITIONS) await assign(partitions);
+    else if (code === kafkaCodes.ERR__REVOKE_PARTITIONS) await revoke(partitions);
+    else throw fault("unavailable", "The group could not rebalance", { details: { code } });
+    unanswered = undefined;
   };
 
   const assign = async (partitions: readonly TopicPartition[]): Promise<void> => {
     const starts = await events.onAssign(await Promise.all(partitions.map(query)));
     assigned = [...assigned, ...partitions];
     progress.assigned(starts);
-    if (client.rebalanceProtocol() === "COOPERATIVE") client.incrementalAssign(starts);
-    else client.assign(starts);
+    accept(client, starts);
     // The client remembers what was paused when it was taken away, and says nothing of it.
     client.resume(starts);
   };
@@ -75,28 +86,22 @@ export const openConsumer = (parts: ConsumerParts): Consumer => {
     await events.onRevoke(partitions, client.assignmentLost());
     progress.revoked(partitions);
     assigned = assigned.filter((one) => !partitions.some((gone) => isSame(one, gone)));
-    if (client.rebalanceProtocol() === "COOPERATIVE") client.incrementalUnassign(partitions);
-    else client.unassign();
+    giveBack(client, partitions);
   };
 
   const consume = async (): Promise<void> => {
     listen(client, events, breakage.report);
-    await connectConsumer(client, limits.connectTimeoutMs);
+    await vitals.asked(calls.make(connectConsumer(client, limits.connectTimeoutMs)));
     client.setDefaultConsumeTimeout(limits.fetchWaitMs);
     client.setDefaultIsTimeoutOnlyForFirstMessage(true);
-    client.subscribe([...topics]);
+    if (isOpen) client.subscribe([...topics]);
     while (isOpen) {
-      const records = await breakage.orElse(fetchRecords(client, limits.fetchMax));
+      const records = await breakage.orElse(calls.make(fetchRecords(client, limits.fetchMax)));
       if (!isOpen || records.length === 0) continue;
+      vitals.answered();
       progress.delivered(records);
       events.onRecords(records);
     }
-  };
-
-  const run = (): Promise<void> => {
-    const running = consume();
-    finished = running.catch(() => {});
-    return running;
   };
 
   let closed: Promise<void> | undefined;
@@ -107,15 +112,42 @@ export const openConsumer = (parts: ConsumerParts): Consumer => {
     isOpen = false;
     stopWatch();
     await rebalance;
-    // What hangs even now is left behind.
-    await within(limits.closeTimeoutMs, finished);
+    await within(limits.closeTimeoutMs, calls.last());
     // Before the disconnect: during it, commits fail.
     if (assigned.length > 0) await events.onRevoke(assigned, isLost);
     assigned = [];
-    await within(limits.closeTimeoutMs, disconnectConsumer(client));
+    // What hangs even now is left behind; its call stays out, which the vitals tell.
+    const leaving = calls.leave(client, () => unanswered && decline(client, unanswered));
+    await within(limits.closeTimeoutMs, leaving.catch(events.onError));
   };
 
-  return { client, run, close, ...createFlow(client, progress) };
+  return { client, run: consume, close, ...createFlow(client, progress) };
+};
+
+/** The calls into the client that may be out for long: connects, fetches and the disconnect. */
+const createCalls = (vitals: Vitals) => {
+  let last: Promise<unknown> = Promise.resolve();
+  let isLeaving = false;
+  return {
+    make: <T>(begun: Promise<T>): Promise<T> => {
+      last = begun.catch(() => {});
+      return vitals.out(begun);
+    },
+    /** The one that was made last, whoever still waits for it. */
+    last: () => last,
+    isLeaving: () => isLeaving,
+    leave: async (client: RdConsumer, answer: () => unknown): Promise<void> => {
+      await last;
+      // What the last fetch has heard of a rebalance comes in the same turn of the loop.
+      await loopTurn();
+      try {
+        answer();
+      } finally {
+        isLeaving = true;
+        await vitals.out(disconnectConsumer(client));
+      }
+    },
+  };
 };
 
 const createFlow = (client: RdConsumer, progress: Progress) => ({
@@ -157,33 +189,37 @@ const listen = (client: RdConsumer, events: SubscriberEvents, report: Report): v
 
 const watchesPerStall = 4;
 
-const startWatch = (
-  { limits, excused }: ConsumerParts,
-  query: (at: TopicPartition) => Promise<AssignedPartition>,
-  report: Report,
-) => {
-  const nowMs = () => performance.now();
+type Asked = Readonly<{
+  client: RdConsumer;
+  query(at: TopicPartition): Promise<AssignedPartition>;
+}>;
+
+/** Looks whether all that is there comes, and whether a broker answers. */
+const startWatch = (parts: ConsumerParts, { client, query }: Asked, report: Report) => {
+  const { limits, excused, nowMs, topics, vitals } = parts;
   const progress = createProgress({ query, stallMs: limits.stallMs, nowMs, excused });
+  const stopping = new AbortController();
   const look = async (): Promise<void> => {
     const [stalled] = await progress.stalled();
-    if (!stalled) return;
-    const where = `${stalled.topic}/${stalled.partition}`;
-    report(fault("unavailable", `Nothing comes from ${where}, which has records`));
+    if (stalled && !stopping.signal.aborted) {
+      const where = `${stalled.topic}/${stalled.partition}`;
+      report(fault("unavailable", `Nothing comes from ${where}, which has records`));
+    }
+    for (const topic of topics) {
+      const counting = countPartitions(client, topic, limits.connectTimeoutMs);
+      vitals.counted(topic, await vitals.asked(counting));
+    }
   };
-  const watching = setInterval(() => void look(), limits.stallMs / watchesPerStall);
-  return { progress, stopWatch: () => clearInterval(watching) };
-};
-
-/**
- * The disconnect revokes what is assigned and waits for an answer, for ever if need be. What was
- * assigned has been drained by then.
- */
-const answerClosing = async (client: RdConsumer): Promise<void> => {
-  try {
-    client.unassign();
-  } catch {
-    // It was disconnected before the answer.
-  }
+  const watch = async (): Promise<void> => {
+    const options = { signal: stopping.signal, ref: false };
+    while (!stopping.signal.aborted) {
+      await delay(limits.stallMs / watchesPerStall, undefined, options).catch(() => {});
+      // Before it is connected, and while no broker answers, there is nothing to be seen.
+      if (client.isConnected()) await look().catch(() => {});
+    }
+  };
+  void watch();
+  return { progress, stopWatch: () => stopping.abort() };
 };
 
 /** The group's offsets are for lag tools only: a commit that fails is made up for by the next. */

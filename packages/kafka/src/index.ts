@@ -1,3 +1,4 @@
+export { poolThreadsFor } from "./pool-threads.ts";
 export { createKafkaProbe } from "./probe.ts";
 export type { KafkaProbe } from "./probe.ts";
 export { createOpenPublisher } from "./publisher.ts";

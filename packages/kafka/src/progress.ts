@@ -11,7 +11,7 @@ export type Progress = Readonly<{
   delivered(records: readonly KafkaRecord[]): void;
   paused(partitions: readonly TopicPartition[]): void;
   resumed(partitions: readonly TopicPartition[]): void;
-  /** Partitions that have had records for `stallMs` and gave none. */
+  /** Looks. Partitions whose next record has been there for `stallMs` of looking, and not come. */
   stalled(): Promise<readonly TopicPartition[]>;
 }>;
 
@@ -19,6 +19,7 @@ export type ProgressDeps = Readonly<{
   /** Asks the broker where a partition begins and ends. */
   query(partition: TopicPartition): Promise<AssignedPartition>;
   stallMs: number;
+  /** Of a clock that stops with the process. */
   nowMs(): number;
   /**
    * By partition, where it ended when it was found to stall. A tail that no consumer is ever given,
@@ -27,7 +28,13 @@ export type ProgressDeps = Readonly<{
   excused: Map<string, number>;
 }>;
 
-type Watched = { at: TopicPartition; next: number; sinceMs: number; isPaused: boolean };
+type Watched = {
+  at: TopicPartition;
+  next: number;
+  isPaused: boolean;
+  /** When the record `next` was first seen to be there. */
+  thereSinceMs: number | undefined;
+};
 
 const nameOf = ({ topic, partition }: TopicPartition): string => `${topic}/${partition}`;
 
@@ -38,7 +45,7 @@ export const createProgress = (deps: ProgressDeps): Progress => {
   const setPaused = (partitions: readonly TopicPartition[], isPaused: boolean): void => {
     for (const at of partitions) {
       const one = watched.get(nameOf(at));
-      if (one) Object.assign(one, { isPaused, sinceMs: nowMs() });
+      if (one) Object.assign(one, { isPaused, thereSinceMs: undefined });
     }
   };
 
@@ -46,7 +53,12 @@ export const createProgress = (deps: ProgressDeps): Progress => {
     const { next } = one;
     const { high } = await query(one.at);
     // It may have moved meanwhile.
-    if (high <= one.next || one.next !== next || one.isPaused) return false;
+    if (high <= one.next || one.next !== next || one.isPaused) {
+      one.thereSinceMs = undefined;
+      return false;
+    }
+    one.thereSinceMs ??= nowMs();
+    if (nowMs() - one.thereSinceMs < stallMs) return false;
     const name = nameOf(one.at);
     if (excused.get(name) === high) return false;
     excused.set(name, high);
@@ -56,27 +68,32 @@ export const createProgress = (deps: ProgressDeps): Progress => {
   return {
     assigned: (starts) => {
       for (const { offset, ...at } of starts) {
-        watched.set(nameOf(at), { at, next: offset, sinceMs: nowMs(), isPaused: false });
+        watched.set(nameOf(at), { at, next: offset, isPaused: false, thereSinceMs: undefined });
       }
     },
     revoked: (partitions) => {
       for (const at of partitions) watched.delete(nameOf(at));
     },
     delivered: (records) => {
-      const sinceMs = nowMs();
       for (const record of records) {
         const one = watched.get(nameOf(record));
-        if (one) Object.assign(one, { next: record.offset + 1, sinceMs });
+        if (one) Object.assign(one, { next: record.offset + 1, thereSinceMs: undefined });
       }
     },
     paused: (partitions) => setPaused(partitions, true),
     resumed: (partitions) => setPaused(partitions, false),
     stalled: async () => {
-      const quiet = [...watched.values()].filter(
-        (one) => !one.isPaused && nowMs() - one.sinceMs >= stallMs,
-      );
-      const answers = await Promise.all(quiet.map((one) => isStalled(one).catch(() => false)));
-      return quiet.filter((_, index) => answers[index]).map((one) => one.at);
+      const stalled: TopicPartition[] = [];
+      // One after the other: each question holds a thread for as long as the broker takes.
+      for (const one of [...watched.values()].filter(({ isPaused }) => !isPaused)) {
+        try {
+          if (await isStalled(one)) stalled.push(one.at);
+        } catch {
+          // A broker that is away could not give it either.
+          one.thereSinceMs = undefined;
+        }
+      }
+      return stalled;
     },
   };
 };

@@ -29,12 +29,17 @@ export type RdConsumer = Readonly<{
   isConnected(): boolean;
   setDefaultConsumeTimeout(ms: number): void;
   setDefaultIsTimeoutOnlyForFirstMessage(only: boolean): void;
+  getMetadata(options: { topic: string; timeout: number }, done: Done<Metadata>): unknown;
   queryWatermarkOffsets(
     topic: string,
     partition: number,
     timeoutMs: number,
     done: Done<{ lowOffset: number; highOffset: number }>,
   ): unknown;
+}>;
+
+type Metadata = Readonly<{
+  topics: readonly Readonly<{ name: string; partitions: readonly object[] }>[];
 }>;
 
 export type LogEvent = Readonly<{ severity: number; fac: string; message: string }>;
@@ -77,6 +82,18 @@ export const queryOffsets = async (
     (done) => client.queryWatermarkOffsets(topic, partition, timeoutMs, done),
   );
   return { topic, partition, low: lowOffset, high: highOffset };
+};
+
+/** How many partitions the topic has; none while it is not there. */
+export const countPartitions = async (
+  client: RdConsumer,
+  topic: string,
+  timeoutMs: number,
+): Promise<number> => {
+  const { topics } = await promised<Metadata>((done) =>
+    client.getMetadata({ topic, timeout: timeoutMs }, done),
+  );
+  return topics.find((one) => one.name === topic)?.partitions.length ?? 0;
 };
 
 const recordOf = (message: Message): KafkaRecord => ({

@@ -11,8 +11,11 @@ import type { SubscriberEvents } from "@outrider/event";
 import { clientConfig, logEvent } from "./client-config.ts";
 import { commitPositions, openConsumer } from "./consumer.ts";
 import type { Consumer } from "./consumer.ts";
+import { createLivedClock } from "./lived-clock.ts";
 import { createRdConsumer } from "./rd-consumer.ts";
 import type { OnRebalance } from "./rd-consumer.ts";
+import { createVitals } from "./vitals.ts";
+import type { Vitals } from "./vitals.ts";
 
 export type SubscriberSettings = Readonly<{
   clientId: string;
@@ -28,7 +31,7 @@ export type SubscriberSettings = Readonly<{
   fetchWaitMs?: number;
   /** How long to wait for a broker's first answer, and for a partition's offsets. */
   connectTimeoutMs?: number;
-  /** How long partitions may have records and give none before the consumer is built anew. */
+  /** How long a record may be there and not come before the consumer is built anew. */
   stallMs?: number;
   /** How long leaving the group may take, and what is being fetched before it. */
   closeTimeoutMs?: number;
@@ -57,6 +60,7 @@ export const createSubscribe = (
   settings: SubscriberSettings,
 ): Subscribe => {
   const limits = { ...defaults, ...settings };
+  const { nowMs } = createLivedClock();
   return (group, topics, events) => {
     const config = {
       ...clientConfig(connection, limits.clientId),
@@ -77,12 +81,16 @@ export const createSubscribe = (
       client.on("event.log", logEvent(log));
       return client;
     };
-    const parts = { create, topics, events, limits, excused: new Map<string, number>() };
-    return supervise(() => openConsumer(parts), events, limits);
+    const vitals = createVitals(nowMs);
+    const kept = { excused: new Map<string, number>(), vitals, nowMs };
+    const build = () => openConsumer({ create, topics, events, limits, ...kept });
+    return supervise(build, { events, vitals }, limits);
   };
 };
 
-const supervise = (build: () => Consumer, events: SubscriberEvents, limits: Limits): Subscriber => {
+type Kept = Readonly<{ events: SubscriberEvents; vitals: Vitals }>;
+
+const supervise = (build: () => Consumer, { events, vitals }: Kept, limits: Limits): Subscriber => {
   let consumer: Consumer | undefined;
   const closing = new AbortController();
 
@@ -111,6 +119,7 @@ const supervise = (build: () => Consumer, events: SubscriberEvents, limits: Limi
       if (consumer) commitPositions(consumer.client, positions);
     },
     isHealthy: () => consumer?.client.isConnected() ?? false,
+    vitals: vitals.read,
     close: async () => {
       closing.abort();
       await consumer?.close();

@@ -11,28 +11,31 @@ import type { OnStop } from "./releasers.ts";
 export type ProcessSettings = Readonly<{
   name: string;
   log: Logger;
-  /** From the signal to the end; what is not released by then is abandoned, exit code 1. */
+  /**
+   * From the signal to the end, which together may take 10 s; what is not released by then is
+   * abandoned, exit code 1.
+   */
   stopTimeoutMs?: number;
 }>;
 
 /** Resolves when `start` has; when that fails, says why and exits with 1. */
 export const runProcess = async (
-  { name, log, stopTimeoutMs = 10_000 }: ProcessSettings,
+  { name, log, stopTimeoutMs = 9000 }: ProcessSettings,
   start: (onStop: OnStop) => Promise<void>,
 ): Promise<void> => {
   const releasers = createReleasers(log, stopTimeoutMs);
-  const end = async (exitCode: number): Promise<never> => {
+  const end = async (exitCode: number): Promise<void> => {
     // A releaser that blocks the event loop's timers cannot be helped, one that hangs can.
-    setTimeout(() => process.exit(1), stopTimeoutMs).unref();
+    setTimeout(() => endProcess(1), stopTimeoutMs).unref();
     const released = await releasers.release();
     log.info({}, `${name} has stopped`);
-    process.exit(released ? exitCode : 1);
+    endProcess(released ? exitCode : 1);
   };
 
   let stopping = false;
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
     process.on(signal, () => {
-      if (stopping) process.exit(1);
+      if (stopping) endProcess(1);
       stopping = true;
       log.info({ signal }, `${name} is stopping`);
       void end(0);
@@ -41,7 +44,7 @@ export const runProcess = async (
   for (const event of ["uncaughtException", "unhandledRejection"] as const) {
     process.on(event, (err: unknown) => {
       log.fatal({ err }, `${name} ends: nobody caught an error`);
-      process.exit(1);
+      endProcess(1);
     });
   }
 
@@ -55,6 +58,19 @@ export const runProcess = async (
     log.fatal({ err }, `${name} could not start: ${messageOf(err)}`);
     await end(1);
   }
+};
+
+/**
+ * Node's `process.exit` joins the threads of libuv's pool, for ever if one hangs in a native call.
+ * Another program in the process's place ends them all, whatever they are at, and keeps number and
+ * exit code, also as the first process of a container, which no signal of its own ends.
+ */
+const endProcess: (exitCode: number) => never = (exitCode) => {
+  const { execve, execPath, versions } = process;
+  if (execve && !versions.bun && process.platform !== "win32") {
+    execve(execPath, [execPath, "-e", `process.exit(${exitCode})`], {});
+  }
+  process.exit(exitCode);
 };
 
 const messageOf = (error: unknown): string =>
