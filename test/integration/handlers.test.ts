@@ -8,6 +8,7 @@ import type { Handler, Inbox, InboxSettings } from "@outrider/inbox";
 import { createDelivery } from "../../packages/inbox/src/delivery.ts";
 import { createWork } from "../../packages/inbox/src/work.ts";
 import { createGate, lockWaits } from "../support/actors.ts";
+import { fixedLogs } from "../support/fixed-logs.ts";
 import { inProcess } from "../support/in-process.ts";
 import { sceneBehind } from "../support/intercept.ts";
 import {
@@ -49,6 +50,7 @@ const subscribeTo =
       resume: () => {},
       commit: async () => {},
       isHealthy: () => true,
+      rejoin: () => {},
       close: async () => {
         await assigning.catch(() => {});
         await events.onRevoke([at], false);
@@ -66,7 +68,10 @@ const start = (
 ): Inbox => {
   const inbox = startInbox(
     handlers,
-    { ...scene, isolation: inProcess(scene), subscribe: subscribeTo(records) },
+    {
+      ...{ ...scene, isolation: inProcess(scene) },
+      ...{ subscribe: subscribeTo(records), readLogs: fixedLogs(records.length) },
+    },
     {
       ...{ group: "test", name: "host 1", beatMs: 200, watermarkMs: 10, drainMs: 100 },
       ...{ parkedPollMs: 5, retry: { baseMs: 1, capMs: 5 } },

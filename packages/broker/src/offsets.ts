@@ -4,7 +4,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { fault } from "@outrider/event";
 import type { ClusterTopicMetadata } from "@platformatic/kafka";
 import { apiCodes, saysUnknownTopic } from "./api-error.ts";
-import type { ReadingClient } from "./fetch.ts";
+import type { OffsetsClient } from "./fetch.ts";
 
 const retryMs = 50;
 /** Kafka's error codes: unknown topic or partition, no leader, not the leader. */
@@ -12,7 +12,7 @@ const notYet: readonly number[] = [3, 5, 6];
 
 /** What the client remembers of it may be some seconds old. Throws `topic_unknown`. */
 export const findTopic = async (
-  client: ReadingClient,
+  client: OffsetsClient,
   topic: string,
   { forceUpdate = false }: Readonly<{ forceUpdate?: boolean }> = {},
 ): Promise<ClusterTopicMetadata> => {
@@ -26,7 +26,7 @@ export const findTopic = async (
 
 /** Those that are there: one question where all are, else one each. */
 export const findKnown = async (
-  client: ReadingClient,
+  client: OffsetsClient,
   topics: readonly string[],
 ): Promise<readonly string[]> => {
   const areKnown = async (some: readonly string[]): Promise<boolean> => {
@@ -48,7 +48,7 @@ export const findKnown = async (
  * was just created has a leader that does not know of it for a moment, which is waited for.
  */
 export const offsetsAt = async (
-  client: ReadingClient,
+  client: OffsetsClient,
   topics: readonly string[],
   timestamp: bigint,
 ): Promise<ReadonlyMap<string, readonly bigint[]>> => {

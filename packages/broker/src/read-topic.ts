@@ -10,6 +10,8 @@ import { clientOptions, closeQuietly, withDeadline } from "./admin.ts";
 import type { Deadline } from "./admin.ts";
 import { fetchMore, isBehind, take } from "./fetch.ts";
 import type { Cursor } from "./fetch.ts";
+import { topicOffsets } from "./logs.ts";
+import type { PartitionOffsets } from "./logs.ts";
 import { findTopic, offsetsAt } from "./offsets.ts";
 
 const deadlineMs = 60_000;
@@ -65,35 +67,13 @@ export type RangeReading = Readonly<{
 export const readRanges = (connection: KafkaConnection, reading: RangeReading): Promise<void> =>
   withReader(connection, reading, (consumer) => readAllRanges(consumer, reading));
 
-export type PartitionOffsets = Readonly<{
-  partition: number;
-  /** Of the first record that is there, and behind the last one. */
-  low: number;
-  high: number;
-  /** Of the first record that is not older than what was asked for. */
-  since: number;
-}>;
-
 /** Where the partitions of a topic begin and end, and where the records since a time begin. */
 export const readOffsets = (
   connection: KafkaConnection,
   topic: string,
-  since = new Date(0),
+  since?: Date,
 ): Promise<PartitionOffsets[]> =>
-  withReader(connection, {}, async (consumer) => {
-    await findTopic(consumer, topic, fresh);
-    const read = async (timestamp: bigint) =>
-      (await offsetsAt(consumer, [topic], timestamp)).get(topic) ?? [];
-    const lows = await read(ListOffsetTimestamps.EARLIEST);
-    const highs = await read(ListOffsetTimestamps.LATEST);
-    const found = await read(BigInt(since.getTime()));
-    return highs.map((end, partition) => {
-      const [low, high] = [Number(lows[partition] ?? 0n), Number(end)];
-      const first = Number(found[partition] ?? -1n);
-      // Kafka says -1 when all records are older.
-      return { partition, low, high, since: first < 0 ? high : Math.max(first, low) };
-    });
-  });
+  withReader(connection, {}, (consumer) => topicOffsets(consumer, topic, since));
 
 const withReader = async <T>(
   connection: KafkaConnection,

@@ -5,24 +5,28 @@
 
 import { randomUUID } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
-import { backoffMs } from "@outrider/event";
-import type { AssignedPartition, KafkaRecord, Position, Subscribe } from "@outrider/event";
-import type { Subscriber, TopicPartition } from "@outrider/event";
+import { backoffMs, isFault } from "@outrider/event";
+import type { AssignedPartition, KafkaRecord, Position, ReadLogs } from "@outrider/event";
+import type { Subscribe, Subscriber, TopicPartition } from "@outrider/event";
 import type { Sql } from "@outrider/postgres";
-import { beginAssignment, movedOf, nameOf } from "./assignment.ts";
+import { beginAssignment, nameOf } from "./assignment.ts";
 import type { Assignment, AssignmentDeps } from "./assignment.ts";
 import type { Handler } from "./handler.ts";
 import type { Failure } from "./lane.ts";
+import { createProgress } from "./progress.ts";
 import { enterReader, removeReaders, seeReaders } from "./readers.ts";
 import type { Remains } from "./readers.ts";
 import { repeat } from "./repeat.ts";
-import { readPositions, writeWatermarks } from "./watermarks.ts";
+import { findStarts } from "./starts.ts";
+import type { Found } from "./starts.ts";
 
 export type GroupLimits = Readonly<{
   /** Most records of a partition that are admitted and unresolved. */
   admittedMax: number;
   /** How often watermarks are written. */
   watermarkMs: number;
+  /** How long a reader may go without a look whether its log is still the one it has begun. */
+  logLookMs: number;
   /** How long a drain waits for handlers before it aborts them. */
   drainMs: number;
   /** Readers that were not seen for so long are taken to have ended. */
@@ -33,7 +37,7 @@ type OfAssignment =
   "group" | "handlers" | "onProgress" | "instance" | "admittedMax" | "isUnclean" | "onSure";
 
 export type GroupDeps = Omit<AssignmentDeps, OfAssignment> &
-  Readonly<{ sql: Sql; subscribe: Subscribe }>;
+  Readonly<{ sql: Sql; subscribe: Subscribe; readLogs: ReadLogs }>;
 
 export type GroupState = Readonly<{
   group: string;
@@ -45,7 +49,7 @@ export type GroupState = Readonly<{
   /** Events that are being retried in place. */
   failing: readonly Failure[];
   /** Partitions that are not read, since their watermark does not fit their log. */
-  halted: readonly TopicPartition[];
+  halted: readonly (TopicPartition & Readonly<{ reason: string }>)[];
 }>;
 
 export type Group = Readonly<{ state(): GroupState; stop(): Promise<void> }>;
@@ -67,15 +71,14 @@ export const startGroup = ({ group, handlers, limits }: Member, deps: GroupDeps)
 
   const onAssign = async (offered: readonly AssignedPartition[]): Promise<Position[]> => {
     const instance = randomUUID();
-    const { written, remains } = await awaitStart(
+    const { found, remains } = await awaitStart(
       { group, instance, deadMs: limits.readerDeadMs },
       offered,
       { ...deps, signal: stopping.signal },
     );
-    const offsets = new Map(written.map((one) => [nameOf(one), one.offset]));
-    const begun = offered.map((one) => {
-      const left = remains.find((other) => nameOf(other) === nameOf(one));
-      return beginAssignment(one, offsets.get(nameOf(one)), {
+    const begun = found.map((one) => {
+      const left = remains.find((other) => nameOf(other) === nameOf(one.log));
+      return beginAssignment(one, {
         ...deps,
         ...{ group, handlers, instance, admittedMax: limits.admittedMax },
         isUnclean: left !== undefined,
@@ -99,19 +102,19 @@ export const startGroup = ({ group, handlers, limits }: Member, deps: GroupDeps)
     const leaving = partitions.flatMap((one) => assigned.get(nameOf(one)) ?? []);
     for (const one of leaving) assigned.delete(nameOf(one.at));
     await Promise.all(leaving.map((one) => one.partition?.drain(limits.drainMs)));
-    await flush(leaving);
+    await progress.write(leaving);
     // With partitions that were lost somebody else may have begun while this one was at work.
     const own = leaving.map(({ at, instance }) => ({ ...at, instances: [instance] }));
     if (!lost) await readers.forget(own);
   };
 
-  const flush = (assignments: Iterable<Assignment>): Promise<void> =>
-    writeMoved(assignments, { group, subscriber, deps });
-
   const topics = [...new Set(handlers.flatMap((handler) => handler.topics))];
   const onError = (error: unknown) => log.warn({ group, err: error }, "the consumer has trouble");
   const subscriber = deps.subscribe(group, topics, { onAssign, onRevoke, onRecords, onError });
-  const flushing = repeat(limits.watermarkMs, stopping.signal, () => flush(assigned.values()));
+  const progress = createProgress({ group, ...limits }, { ...deps, subscriber });
+  const flushing = repeat(limits.watermarkMs, stopping.signal, () =>
+    progress.tick([...assigned.values()]),
+  );
   const seeing = repeat(limits.readerDeadMs / seenPerDeath, stopping.signal, () =>
     readers.see([...assigned.values()].map((one) => one.instance)),
   );
@@ -129,23 +132,6 @@ export const startGroup = ({ group, handlers, limits }: Member, deps: GroupDeps)
       await Promise.all([flushing, seeing]);
     },
   };
-};
-
-/** A failure costs nothing but reading again what the inbox already knows. */
-const writeMoved = async (
-  assignments: Iterable<Assignment>,
-  { group, subscriber, deps }: Readonly<{ group: string; subscriber: Subscriber; deps: GroupDeps }>,
-): Promise<void> => {
-  const moved = movedOf(assignments);
-  if (moved.length === 0) return;
-  const positions = moved.map((one) => one.position);
-  try {
-    await writeWatermarks(deps.sql, group, positions);
-    for (const { assignment, position } of moved) assignment.written = position.offset;
-    await subscriber.commit(positions);
-  } catch (error) {
-    deps.log.warn({ group, err: error }, "watermarks could not be written");
-  }
 };
 
 /** A reader is seen so often in the time after which it is taken to have ended. */
@@ -168,19 +154,26 @@ const createReaders = (group: string, { sql, log }: GroupDeps) => {
 
 type Reader = Readonly<{ group: string; instance: string; deadMs: number }>;
 
-/** Until the database answers: nothing may be consumed from a guessed position. */
+/** Until database and brokers answer: nothing may be consumed from a guessed position. */
 const awaitStart = async (
   { group, instance, deadMs }: Reader,
   partitions: readonly TopicPartition[],
-  { sql, log, retry, random, signal }: GroupDeps & Readonly<{ signal: AbortSignal }>,
-): Promise<Readonly<{ written: Position[]; remains: Remains[] }>> => {
+  { sql, log, retry, random, signal, readLogs }: GroupDeps & Readonly<{ signal: AbortSignal }>,
+): Promise<Readonly<{ found: readonly Found[]; remains: Remains[] }>> => {
   for (let failures = 1; ; failures += 1) {
     try {
       const remains = await enterReader(sql, { group, instance }, { partitions, deadMs });
-      return { written: await readPositions(sql, group, partitions), remains };
+      const found = await findStarts(group, partitions, { sql, readLogs, log });
+      if (found) return { found, remains };
     } catch (error) {
       if (signal.aborted) throw error;
-      log.warn({ group, err: error }, "watermarks cannot be read; nothing is consumed before");
+      if (isFault(error, "topic_unknown")) {
+        // The consumer is built anew, and is offered what there is by then.
+        const own = partitions.map((at) => ({ ...at, instances: [instance] }));
+        await removeReaders(sql, group, own).catch(() => {});
+        throw error;
+      }
+      log.warn({ group, err: error }, "starts cannot be read; nothing is consumed before");
       await delay(backoffMs(failures, retry, random), undefined, { signal });
     }
   }
@@ -231,5 +224,7 @@ const countsOf = (assignments: readonly Assignment[]) => ({
   partitions: assignments.length,
   unresolved: assignments.reduce((sum, one) => sum + (one.partition?.unresolved() ?? 0), 0),
   failing: assignments.flatMap((one) => one.partition?.failures() ?? []),
-  halted: assignments.filter((one) => !one.partition).map((one) => one.at),
+  halted: assignments.flatMap(({ at, haltReason: reason }) =>
+    reason === undefined ? [] : [{ ...at, reason }],
+  ),
 });

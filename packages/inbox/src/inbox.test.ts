@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { defineEvent } from "@outrider/event";
-import type { AssignedPartition, KafkaRecord, Log, Position } from "@outrider/event";
-import type { SubscriberEvents, TopicPartition } from "@outrider/event";
+import type { AssignedPartition, KafkaRecord, Log, PartitionLog } from "@outrider/event";
+import type { Position, SubscriberEvents, TopicPartition } from "@outrider/event";
 import type { Sql, Transaction } from "@outrider/postgres";
 import * as v from "valibot";
 import { defineBatchHandler } from "./handler.ts";
@@ -33,10 +33,15 @@ const recordAt = (offset: number, partition = 0): KafkaRecord => {
   };
 };
 
+const identity = { clusterId: "cluster", topicId: "topic" } as const;
+
 /** Stands for the consumer group and for Postgres; notes down what it is asked. */
 const createWorld = (watermarks: Record<number, number> = {}) => {
   const stored = new Map(Object.entries(watermarks).map(([at, offset]) => [Number(at), offset]));
+  const halts = new Map<number, string>();
   const steps: string[] = [];
+  /** What the brokers say of each partition, as it was when it was offered. */
+  const logs = new Map<number, PartitionLog>();
   const committed: Position[] = [];
   const warnings: string[] = [];
   const groups: { group: string; topics: readonly string[]; events: SubscriberEvents }[] = [];
@@ -51,9 +56,8 @@ const createWorld = (watermarks: Record<number, number> = {}) => {
     if (/parked_heads|outrider.(readers|breakers|workers)/.test(strings.join(""))) return [];
     if (!strings.join("").includes("insert")) {
       return [...stored].map(([partition, next]) => ({
-        topic: "counted",
-        partition,
-        next_offset: `${next}`,
+        ...{ topic: "counted", partition, next, ...identity, leaderEpoch: null },
+        haltReason: halts.get(partition) ?? null,
       }));
     }
     const [partitions, offsets] = values.slice(2) as [number[], number[]];
@@ -61,7 +65,7 @@ const createWorld = (watermarks: Record<number, number> = {}) => {
       stored.set(partition, Math.max(stored.get(partition) ?? 0, offsets[at] ?? 0));
     }
     steps.push(`wrote ${partitions.join()}`);
-    return [];
+    return partitions.map((partition) => ({ topic: "counted", partition }));
   };
   // Nothing is ever parked.
   const sql = Object.assign(client, { begin: async () => [] }) as unknown as Sql;
@@ -83,6 +87,7 @@ const createWorld = (watermarks: Record<number, number> = {}) => {
       };
       return work({ _: { session: { client: inbox } } } as unknown as Transaction, () => {});
     },
+    readLogs: async (asked) => asked.flatMap(({ partition }) => logs.get(partition) ?? []),
     subscribe: (group, topics, events) => {
       groups.push({ group, topics, events });
       return {
@@ -90,6 +95,7 @@ const createWorld = (watermarks: Record<number, number> = {}) => {
         resume: (partitions) => void steps.push(`resume ${names(partitions)}`),
         commit: async (positions) => void committed.push(...positions),
         isHealthy: () => true,
+        rejoin: () => void steps.push("rejoin"),
         close: async () => void steps.push("close"),
       };
     },
@@ -97,11 +103,27 @@ const createWorld = (watermarks: Record<number, number> = {}) => {
   const eventsOf = (group: string): SubscriberEvents => {
     const found = groups.find((one) => one.group === group);
     if (!found) throw new Error(`no group ${group}`);
-    return found.events;
+    const onAssign = (offered: readonly AssignedPartition[]) => {
+      for (const one of offered) logs.set(one.partition, { ...one, ...identity, epochEnd: null });
+      return found.events.onAssign(offered);
+    };
+    return { ...found.events, onAssign };
   };
   const setAway = (away: boolean) => (isAway = away);
   const fallSilent = () => (isSilent = true);
-  return { deps, groups, eventsOf, stored, steps, committed, warnings, setAway, fallSilent };
+  return {
+    deps,
+    groups,
+    eventsOf,
+    logs,
+    halts,
+    stored,
+    steps,
+    committed,
+    warnings,
+    setAway,
+    fallSilent,
+  };
 };
 
 const at = (partition: number, low: number, high: number): AssignedPartition => ({

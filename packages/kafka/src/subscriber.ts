@@ -93,6 +93,8 @@ const supervise = (build: () => Consumer, events: SubscriberEvents, limits: Limi
       consumer = current;
       try {
         await current.run();
+        // It was closed from outside, and may still be draining.
+        await current.close();
       } catch (error) {
         events.onError(error);
         await current.close();
@@ -111,6 +113,7 @@ const supervise = (build: () => Consumer, events: SubscriberEvents, limits: Limi
       if (consumer) commitPositions(consumer.client, positions);
     },
     isHealthy: () => consumer?.client.isConnected() ?? false,
+    rejoin: () => void consumer?.close(),
     close: async () => {
       closing.abort();
       await consumer?.close();
