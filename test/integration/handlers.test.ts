@@ -288,7 +288,7 @@ test("a group's watermarks are those of the topics that are asked for", async ()
   await sql`
     insert into outrider.watermarks ("group", topic, partition, next_offset)
     values ('g', 't', 1, 7), ('g', 't', 0, 5), ('g', 'u', 0, 1), ('h', 't', 0, 9)`;
-  expect(await readWatermarks(sql, "g", ["t", "v"])).toEqual([
+  expect(await readWatermarks(sql, { group: "g", topics: ["t", "v"] })).toMatchObject([
     { topic: "t", partition: 0, next: 5 },
     { topic: "t", partition: 1, next: 7 },
   ]);

@@ -200,6 +200,10 @@ const otherLooks = ({ entry, redrive, replay, operation }: Places): Look[] => {
       "operations",
       "/operations",
     )({ "": {}, running: { state: "running" }, "a late page": beforeHalf(operation) }),
+    ...many(
+      "partitions",
+      "/partitions",
+    )({ "": {}, "halted ones": { halted: "true" }, "of a topic": { topic: "topic-7" } }),
     ...many("a redrive", `/redrives/${redrive}`)({ "": {} }),
     ...many("a replay", `/replays/${replay}`)({ "": {} }),
     ...many("an operation", `/operations/${operation}`)({ "": {} }),

@@ -9,7 +9,7 @@ import { attentionCode, show, watch } from "./show.ts";
 import type { Showing } from "./show.ts";
 import { ago, printable, textTable, whenOf } from "./text-table.ts";
 
-/** Exit code 3 when a handler is held back, runs nowhere, or has open letters. */
+/** Exit code 3 when a handler is halted or held back, runs nowhere, or has open letters. */
 export const handlersList = (context: Context, showing: Showing): Promise<number> =>
   withOperations(context, async ({ client }) => {
     const { items } = await show(context, showing, {
@@ -20,7 +20,12 @@ export const handlersList = (context: Context, showing: Showing): Promise<number
   });
 
 const problemOf = (one: Json<HandlerLag>): string | undefined => {
-  const { name, workers, group, breaker, openLetters } = one;
+  const { name, workers, group, breaker, openLetters, halted } = one;
+  if (halted) {
+    const { partitions, reason } = halted;
+    const next = "see outrider partition list --halted";
+    return `${name} does not read ${partitions} partitions: ${printable(reason, 200)}; ${next}`;
+  }
   if (breaker) {
     const { code, message } = breaker;
     return `${name} is held back: ${printable(code, 60)}: ${printable(message, 100)}`;

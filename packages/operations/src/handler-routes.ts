@@ -39,6 +39,7 @@ const handler = v.strictObject({
   oldestParkedAgeMs: v.number(),
   openLetters: count,
   lag: v.nullable(count),
+  halted: v.nullable(v.strictObject({ partitions: count, reason: v.string() })),
 });
 
 const worker = v.strictObject({
