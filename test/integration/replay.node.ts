@@ -223,6 +223,25 @@ describe("a replay", () => {
     assert.deepEqual(await readWatermarks(), earlier);
   });
 
+  test("is refused where its group is halted, or has another log than Kafka", async () => {
+    const handler = counter();
+    await handle(handler, 1);
+    await inbox?.stop();
+    inbox = undefined;
+    const id = await create(true);
+    const isConflict = (error: unknown) => isFault(error, "conflict");
+    for (const change of [sql`halted_at = now()`, sql`topic_id = ${randomUUID()}`]) {
+      const kept = await sql`select * from outrider.watermarks where "group" = ${group}`;
+      await sql`update outrider.watermarks set ${change} where "group" = ${group}`;
+      await assert.rejects(planAll(true), isConflict);
+      await assert.rejects(replay(id, handler, { isResumed: true }), isConflict);
+      await sql`delete from outrider.watermarks where "group" = ${group}`;
+      await sql`insert into outrider.watermarks ${sql(kept)}`;
+    }
+    assert.deepEqual(await effects(), eachKey(1));
+    assert.equal(await replay(id, handler, { isResumed: true }), "done");
+  });
+
   test("reads nothing that its group has not read", async () => {
     const handler = counter();
     await handle(handler, 2);

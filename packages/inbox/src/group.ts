@@ -111,7 +111,8 @@ export const startGroup = ({ group, handlers, limits }: Member, deps: GroupDeps)
   const topics = [...new Set(handlers.flatMap((handler) => handler.topics))];
   const onError = (error: unknown) => log.warn({ group, err: error }, "the consumer has trouble");
   const subscriber = deps.subscribe(group, topics, { onAssign, onRevoke, onRecords, onError });
-  const progress = createProgress({ group, ...limits }, { ...deps, subscriber });
+  const { logLookMs } = limits;
+  const progress = createProgress({ group, logLookMs }, { ...deps, subscriber });
   const flushing = repeat(limits.watermarkMs, stopping.signal, () =>
     progress.tick([...assigned.values()]),
   );

@@ -39,6 +39,8 @@ const identity = { clusterId: "cluster", topicId: "topic" } as const;
 const createWorld = (watermarks: Record<number, number> = {}) => {
   const stored = new Map(Object.entries(watermarks).map(([at, offset]) => [Number(at), offset]));
   const halts = new Map<number, string>();
+  /** Groups that have written watermarks. */
+  const writers = new Set<unknown>();
   const steps: string[] = [];
   /** What the brokers say of each partition, as it was when it was offered. */
   const logs = new Map<number, PartitionLog>();
@@ -60,6 +62,7 @@ const createWorld = (watermarks: Record<number, number> = {}) => {
         haltReason: halts.get(partition) ?? null,
       }));
     }
+    writers.add(values[0]);
     const [partitions, offsets] = values.slice(2) as [number[], number[]];
     for (const [at, partition] of partitions.entries()) {
       stored.set(partition, Math.max(stored.get(partition) ?? 0, offsets[at] ?? 0));
@@ -117,6 +120,7 @@ const createWorld = (watermarks: Record<number, number> = {}) => {
     eventsOf,
     logs,
     halts,
+    writers,
     stored,
     steps,
     committed,
@@ -334,6 +338,18 @@ describe("what is admitted", () => {
     await Bun.sleep(10);
     // Nothing has moved, so nothing is written.
     expect(world.steps.length).toBe(writes);
+    await inbox.stop();
+  });
+
+  test("moves the watermark of its own group, which may not be the app's", async () => {
+    const world = createWorld();
+    const one = handlerOf("test.slow", { group: "slow" });
+    const inbox = startInbox([one.handler], world.deps, settings);
+    const events = world.eventsOf("slow");
+    await events.onAssign([at(0, 0, 10)]);
+    events.onRecords([recordAt(0)]);
+    await settled(() => world.stored.get(0) === 1);
+    expect([...world.writers]).toEqual(["slow"]);
     await inbox.stop();
   });
 
