@@ -6,7 +6,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import type { TopicReader } from "@outrider/broker";
 import { fault, isFault } from "@outrider/event";
-import { removeOldInbox } from "@outrider/inbox";
+import { removeOldInbox, resumePartitions } from "@outrider/inbox";
 import { planReplay } from "@outrider/redrive";
 import { failureOf } from "../support/counted.ts";
 import { createOwnOperations } from "../support/operations.ts";
@@ -191,6 +191,19 @@ describe("resume", () => {
     const refused = await api.post("/v1/partitions/resume", wish, { key: reading });
     expect(refused.status).toBe(403);
     expect(await marks()).toEqual(asLeft);
+  });
+
+  test("of two operators who decide at once only the first is obeyed", async () => {
+    const at = { ...today, partition: 1 };
+    const decide = (next: number) => {
+      const partitions = [{ ...at, next }];
+      return api.sql.begin((tx) =>
+        resumePartitions(tx, { group: "g", topic: "orders", partitions }),
+      );
+    };
+    await decide(10);
+    expect(isFault(await failureOf(decide(100)), "conflict")).toBe(true);
+    expect((await marks())[1]).toEqual([10, "topic-2", false]);
   });
 
   test("refuses to let later events of a key pass what is parked of it", async () => {

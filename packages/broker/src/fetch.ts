@@ -4,10 +4,17 @@ import type { AskedLog, Header, KafkaRecord, Position } from "@outrider/event";
 import type { Broker, ClusterMetadata, Consumer, FetchOptions } from "@platformatic/kafka";
 import type { Offsets } from "@platformatic/kafka";
 
+/** Of all partitions, or of those that are named by topic. */
+export type OffsetsWish = {
+  topics: string[];
+  timestamp: bigint;
+  partitions?: Record<string, number[]>;
+};
+
 /** What is used of the client's consumer to find offsets. */
 export type OffsetsClient = Readonly<{
   metadata(options: { topics: string[]; forceUpdate?: boolean }): Promise<ClusterMetadata>;
-  listOffsets(options: { topics: string[]; timestamp: bigint }): Promise<Offsets>;
+  listOffsets(options: OffsetsWish): Promise<Offsets>;
 }>;
 
 /** What is used of the client's consumer. */

@@ -12,7 +12,7 @@ import type { ClusterMetadata } from "@platformatic/kafka";
 import { saysUnknownTopic } from "./api-error.ts";
 import type { OffsetsClient, ReadingClient } from "./fetch.ts";
 import { createKeptClient } from "./kept-client.ts";
-import { offsetsAt } from "./offsets.ts";
+import { askOffsets, offsetsAt } from "./offsets.ts";
 
 export type LogReader = Readonly<{ readLogs: ReadLogs; close(): Promise<void> }>;
 
@@ -70,9 +70,13 @@ export const topicOffsets = (
 const logsOf = (client: ReadingClient, asked: readonly AskedLog[]): Promise<PartitionLog[]> => {
   const topics = [...new Set(asked.map((one) => one.topic))];
   return ofOneLog(client, topics, async (identityOf, metadata) => {
+    const byTopic = [...Map.groupBy(asked, (one) => one.topic)];
+    const partitions = Object.fromEntries(
+      byTopic.map(([topic, ofTopic]) => [topic, ofTopic.map((one) => one.partition)]),
+    );
     const [lows, highs, ends] = await Promise.all([
-      offsetsAt(client, topics, ListOffsetTimestamps.EARLIEST),
-      offsetsAt(client, topics, ListOffsetTimestamps.LATEST),
+      askOffsets(client, { topics, partitions, timestamp: ListOffsetTimestamps.EARLIEST }),
+      askOffsets(client, { topics, partitions, timestamp: ListOffsetTimestamps.LATEST }),
       epochEnds(client, metadata, asked),
     ]);
     return asked.map(({ topic, partition }) => {

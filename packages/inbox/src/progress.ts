@@ -47,20 +47,22 @@ export const createProgress = ({ group, logLookMs }: Member, deps: ProgressDeps)
   /** True when somebody has to ask anew where they stand. */
   const advance = async (assignments: readonly Assignment[], isDue: boolean): Promise<boolean> => {
     const readers = reachedOf(assignments);
-    const isMoving = readers.some(isMoved);
-    const chosen = isDue ? readers : readers.filter(isMoved);
-    if (chosen.length === 0) return false;
+    // What cannot be known of quiet partitions holds up nothing.
+    const quiet = isDue ? readers.filter((one) => !isMoved(one)) : [];
+    const [look, besides] = await Promise.all(
+      [readers.filter(isMoved), quiet].map((some) => lookAtLogs(some, readLogs)),
+    );
+    const strange = [look, besides].flatMap((one) => one?.strange ?? []);
+    for (const { reached, reason } of strange) {
+      log.warn({ group, ...reached, reason }, "the log under a reader is not the one it began");
+    }
     try {
-      const look = await lookAtLogs(chosen, readLogs);
-      for (const { reached, reason } of look.strange) {
-        log.warn({ group, ...reached, reason }, "the log under a reader is not the one it began");
-      }
-      const refused = await save(look);
-      if (look.failures.length > 0) throw look.failures[0];
-      return look.strange.length > 0 || refused.length > 0;
+      const refused = look ? await save(look) : [];
+      if (look && look.failures.length > 0) throw look.failures[0];
+      return strange.length > 0 || refused.length > 0;
     } catch (error) {
-      if (isMoving) log.warn({ group, err: error }, "watermarks could not be written");
-      return false;
+      log.warn({ group, err: error }, "watermarks could not be written");
+      return strange.length > 0;
     }
   };
 
