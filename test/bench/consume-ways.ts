@@ -3,6 +3,7 @@
  * and ours. Each tells how many events are done.
  */
 
+import { createLogReader } from "@outrider/broker";
 import type { KafkaRecord, Log, Subscribe, SubscriberEvents } from "@outrider/event";
 import { decodeRecord, defineCatalogue, defineTopic } from "@outrider/event";
 import { defineBatchHandler, defineHandler, startInbox } from "@outrider/inbox";
@@ -10,6 +11,7 @@ import type { Handler, Isolation, Transact } from "@outrider/inbox";
 import { createOutbox, writeRecord } from "@outrider/outbox";
 import { connectDatabase, rawSql } from "@outrider/postgres";
 import type { Sql, TransactionSql } from "@outrider/postgres";
+import { testKafka } from "../support/environment.ts";
 import { addOne, addOneRaw, addTotals, defineCounted } from "./totals.ts";
 import type { Counted } from "./totals.ts";
 
@@ -157,9 +159,11 @@ export const handleAll = (
   const outbox = createOutbox(defineCatalogue([defineTopic({ name: topic })], [counted]));
   const limits = { idleInTransactionTimeoutMs: 30_000, lockTimeoutMs: 2_000 };
   const db = connectDatabase({ url, name: "bench-handlers", poolMax: 12, ...limits });
+  const { readLogs, close } = createLogReader(testKafka());
   const inbox = startInbox(
     [create(name, counted)],
     {
+      readLogs,
       ...{ sql, subscribe, log, random: Math.random, writeRecord, isolation },
       transact: around((work) => outbox.transact(db, work)),
       onHandled: (_handler, events) => onDone(events),
@@ -168,6 +172,6 @@ export const handleAll = (
   );
   return async () => {
     await inbox.stop();
-    await db.$client.end();
+    await Promise.all([db.$client.end(), close()]);
   };
 };

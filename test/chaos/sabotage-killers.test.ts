@@ -12,6 +12,7 @@ import type { KafkaRecord, Subscribe } from "@outrider/event";
 import { discardLetter } from "@outrider/redrive";
 import { createGate } from "../support/actors.ts";
 import type { Gate } from "../support/actors.ts";
+import { fixedLogs } from "../support/fixed-logs.ts";
 import { inProcess } from "../support/in-process.ts";
 import { sceneBehind } from "../support/intercept.ts";
 import type { Scene } from "../support/parking-scene.ts";
@@ -54,6 +55,7 @@ const subscribeTo =
       commit: async () => {},
       isHealthy: () => true,
       vitals: () => ({ callMs: 0, silenceMs: 0, partitions: [] }),
+      rejoin: () => {},
       close: async () => {
         await assigning.catch(() => {});
         await events.onRevoke([at], isLost());
@@ -93,6 +95,7 @@ const startWorker = (
       ...scene,
       isolation: isolate(scene),
       subscribe: subscribeTo(log, () => isDead),
+      readLogs: fixedLogs(log.records.length),
     },
     {
       ...{ group: "test", admittedMax, watermarkMs: 10, drainMs: 20, readerDeadMs: 60_000 },

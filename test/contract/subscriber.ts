@@ -126,6 +126,26 @@ export const describeSubscriber = (name: string, subject: SubscriberSubject): vo
       await until(() => first.offsets(taken[0]).at(-1) === 39, { what: "the rest" });
     });
 
+    test("rejoining drains what is assigned, and asks anew where to start", async () => {
+      const topic = await subject.createTopic(2);
+      await fill(topic, 2, [0, 20]);
+      let start = 20;
+      const drained: Position[] = [];
+      const member = join(topic, newGroup(), {
+        startAt: () => start,
+        onDrained: (positions) => void drained.push(...positions),
+      });
+      await until(() => member.offered.size === 2, { what: "both", timeoutMs: 20_000 });
+      start = 5;
+      member.subscriber.rejoin();
+      for (const at of [0, 1]) await arrived(member, at, 15);
+      assert.deepEqual(
+        drained.map((one) => one.offset),
+        [20, 20],
+      );
+      for (const at of [0, 1]) assert.deepEqual(member.offsets(at), numbers(5, 20));
+    });
+
     test("a partition moves when it is drained, and goes on where its owner stopped", async () => {
       const topic = await subject.createTopic(4);
       const group = newGroup();

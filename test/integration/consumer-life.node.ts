@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { after, before, test } from "node:test";
-import { applyTopics } from "@outrider/broker";
+import { applyTopics, createLogReader } from "@outrider/broker";
 import { defineTopic } from "@outrider/event";
 import { defineHandler, startInbox } from "@outrider/inbox";
 import type { Inbox } from "@outrider/inbox";
@@ -36,6 +36,7 @@ let sql: Sql;
 let db: Database;
 let broker: KafkaBehindProxy;
 let inbox: Inbox;
+let logs: ReturnType<typeof createLogReader>;
 let begun = 0;
 let ended = 0;
 
@@ -73,10 +74,12 @@ before(async () => {
   const subscribe = createSubscribe(broker.connection, silentLog, {
     ...{ clientId: "test-life", stallMs: 800, connectTimeoutMs: 1400 },
   });
+  logs = createLogReader(broker.connection);
   inbox = startInbox(
     [slow],
     {
       ...{ sql, subscribe, log: silentLog, random: Math.random, writeRecord },
+      readLogs: logs.readLogs,
       transact: (work) => createOutbox(catalogue).transact(db, work),
       isolation: { run: async () => ({ kind: "unrun" }), stop: async () => {} },
     },
@@ -87,6 +90,7 @@ before(async () => {
 
 after(async () => {
   await inbox.stop();
+  await logs.close();
   await Promise.all([sql.end(), db.$client.end(), broker.remove()]);
   await database.drop();
 });

@@ -19,6 +19,7 @@ const asked: string[] = [];
 
 const kafka: TopicReader = {
   readEnds: async () => [],
+  readOffsets: async () => [],
   readRecord: async () => undefined,
   findRecord: (wanted, limits) => {
     asked.push(wanted.topic);

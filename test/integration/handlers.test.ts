@@ -8,6 +8,7 @@ import type { Handler, Inbox, InboxSettings } from "@outrider/inbox";
 import { createDelivery } from "../../packages/inbox/src/delivery.ts";
 import { createWork } from "../../packages/inbox/src/work.ts";
 import { createGate, lockWaits } from "../support/actors.ts";
+import { fixedLogs } from "../support/fixed-logs.ts";
 import { inProcess } from "../support/in-process.ts";
 import { sceneBehind } from "../support/intercept.ts";
 import {
@@ -50,6 +51,7 @@ const subscribeTo =
       commit: async () => {},
       isHealthy: () => true,
       vitals: () => ({ callMs: 0, silenceMs: 0, partitions: [] }),
+      rejoin: () => {},
       close: async () => {
         await assigning.catch(() => {});
         await events.onRevoke([at], false);
@@ -67,7 +69,10 @@ const start = (
 ): Inbox => {
   const inbox = startInbox(
     handlers,
-    { ...scene, isolation: inProcess(scene), subscribe: subscribeTo(records) },
+    {
+      ...{ ...scene, isolation: inProcess(scene) },
+      ...{ subscribe: subscribeTo(records), readLogs: fixedLogs(records.length) },
+    },
     {
       ...{ group: "test", name: "host 1", beatMs: 200, watermarkMs: 10, drainMs: 100 },
       ...{ parkedPollMs: 5, retry: { baseMs: 1, capMs: 5 } },
@@ -285,7 +290,7 @@ test("a group's watermarks are those of the topics that are asked for", async ()
   await sql`
     insert into outrider.watermarks ("group", topic, partition, next_offset)
     values ('g', 't', 1, 7), ('g', 't', 0, 5), ('g', 'u', 0, 1), ('h', 't', 0, 9)`;
-  expect(await readWatermarks(sql, "g", ["t", "v"])).toEqual([
+  expect(await readWatermarks(sql, { group: "g", topics: ["t", "v"] })).toMatchObject([
     { topic: "t", partition: 0, next: 5 },
     { topic: "t", partition: 1, next: 7 },
   ]);

@@ -9,7 +9,7 @@ import type { Database, Sql, Transaction } from "@outrider/postgres";
 import { sql as drizzleSql } from "drizzle-orm";
 import { createDelivery } from "../../packages/inbox/src/delivery.ts";
 import { recordHandled } from "../../packages/inbox/src/record-handled.ts";
-import { readPositions, writeWatermarks } from "../../packages/inbox/src/watermarks.ts";
+import { readMarks, writeWatermarks } from "../../packages/inbox/src/watermarks.ts";
 import { codeOf, countedOn, failureOf, recordAt } from "../support/counted.ts";
 import type { Counted } from "../support/counted.ts";
 import { createTestDatabase } from "../support/database.ts";
@@ -283,16 +283,16 @@ describe("a handler past its time limit", () => {
 });
 
 describe("watermarks", () => {
+  const log = { clusterId: "cluster-1", topicId: "topic-1" };
   const at = (partition: number, offset: number, name = topic) => ({
-    topic: name,
-    partition,
-    offset,
+    ...{ topic: name, partition, offset, leaderEpoch: 2 },
+    ...log,
   });
   const all = [at(0, 0), at(1, 0), at(0, 0, "other")];
   const read = async (group = "g") =>
-    (await readPositions(sql, group, all)).sort(
-      (a, b) => a.topic.localeCompare(b.topic) || a.partition - b.partition,
-    );
+    (await readMarks(sql, group, all))
+      .map((one) => at(one.partition, one.next, one.topic))
+      .sort((a, b) => a.topic.localeCompare(b.topic) || a.partition - b.partition);
 
   test("are read as written, per group, topic and partition; none where none was", async () => {
     expect(await read()).toEqual([]);

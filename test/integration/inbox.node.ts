@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { after, afterEach, before, beforeEach, describe, test } from "node:test";
-import { applyTopics, readTopic } from "@outrider/broker";
+import { applyTopics, createLogReader, readTopic } from "@outrider/broker";
 import { deadLetterTopic, defineTopic, fault, headerTexts } from "@outrider/event";
 import type { KafkaRecord, SubscriberEvents } from "@outrider/event";
 import { defineBatchHandler, defineHandler, startInbox } from "@outrider/inbox";
@@ -22,6 +22,7 @@ import { createCounting } from "../support/events.ts";
 import { until } from "../support/until.ts";
 
 const kafka = testKafka();
+const logs = createLogReader(kafka);
 
 let database: TestDatabase;
 let sql: Sql;
@@ -56,7 +57,7 @@ before(async () => {
 
 after(async () => {
   await relay.stop();
-  await Promise.all([sql.end(), db.$client.end(), writer.$client.end()]);
+  await Promise.all([logs.close(), sql.end(), db.$client.end(), writer.$client.end()]);
   await database.drop();
 });
 
@@ -95,6 +96,7 @@ const startWith = (
       },
       log: silentLog,
       random: Math.random,
+      readLogs: logs.readLogs,
     },
     { group, watermarkMs: 50, retry: { baseMs: 20, capMs: 100 } },
   );

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { after, afterEach, before, beforeEach, describe, test } from "node:test";
-import { readOffsets, readRanges } from "@outrider/broker";
+import { createLogReader, readOffsets, readRanges } from "@outrider/broker";
 import type { KafkaRecord } from "@outrider/event";
 import { isFault } from "@outrider/event";
 import { defineHandler, runReplay, startInbox } from "@outrider/inbox";
@@ -25,6 +25,7 @@ import { silentLog } from "../support/silent-log.ts";
 import { until } from "../support/until.ts";
 
 const kafka = testKafka();
+const logs = createLogReader(kafka);
 const keys = ["a", "b", "c", "d"];
 const who = { by: "ann", reason: "a test" };
 
@@ -58,7 +59,7 @@ before(async () => {
 
 after(async () => {
   await relay.stop();
-  await Promise.all([sql.end(), db.$client.end()]);
+  await Promise.all([logs.close(), sql.end(), db.$client.end()]);
   await database.drop();
 });
 
@@ -102,7 +103,10 @@ const handle = async (handler: Handler, last: number): Promise<void> => {
   }
   inbox = startInbox(
     [handler],
-    { ...parts(), isolation: inProcess(parts()), subscribe: subscribe() },
+    {
+      ...{ ...parts(), isolation: inProcess(parts()) },
+      ...{ subscribe: subscribe(), readLogs: logs.readLogs },
+    },
     { group, watermarkMs: 50 },
   );
   await passed(last * keys.length);
@@ -217,6 +221,25 @@ describe("a replay", () => {
     const done = await readReplay(sql, id);
     assert.deepEqual([done.state, done.passed, done.records], ["done", 20, 20]);
     assert.deepEqual(await readWatermarks(), earlier);
+  });
+
+  test("is refused where its group is halted, or has another log than Kafka", async () => {
+    const handler = counter();
+    await handle(handler, 1);
+    await inbox?.stop();
+    inbox = undefined;
+    const id = await create(true);
+    const isConflict = (error: unknown) => isFault(error, "conflict");
+    for (const change of [sql`halted_at = now()`, sql`topic_id = ${randomUUID()}`]) {
+      const kept = await sql`select * from outrider.watermarks where "group" = ${group}`;
+      await sql`update outrider.watermarks set ${change} where "group" = ${group}`;
+      await assert.rejects(planAll(true), isConflict);
+      await assert.rejects(replay(id, handler, { isResumed: true }), isConflict);
+      await sql`delete from outrider.watermarks where "group" = ${group}`;
+      await sql`insert into outrider.watermarks ${sql(kept)}`;
+    }
+    assert.deepEqual(await effects(), eachKey(1));
+    assert.equal(await replay(id, handler, { isResumed: true }), "done");
   });
 
   test("reads nothing that its group has not read", async () => {

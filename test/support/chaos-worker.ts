@@ -1,6 +1,7 @@
 /** A worker of the fault tests, on Node, as an app's would be. */
 
 import { join } from "node:path";
+import { createLogReader } from "@outrider/broker";
 import { createOpenTimers } from "@outrider/bullmq";
 import { createHealth } from "@outrider/http";
 import { createIsolation, startInbox } from "@outrider/inbox";
@@ -29,12 +30,15 @@ await runProcess({ name, log }, async (onStop) => {
     ...{ groupProtocol, sessionTimeoutMs: 6000 },
     ...(assignmentStrategy && { assignmentStrategy }),
   } as Partial<SubscriberSettings>;
+  const logs = createLogReader({ bootstrapServers });
+  onStop("log reader", () => logs.close());
   const inbox = startInbox(
     chaosHandlers,
     {
       sql,
       transact: (work) => outbox.transact(db, work),
       subscribe: createSubscribe({ bootstrapServers }, log, { clientId: name, ...protocol }),
+      readLogs: logs.readLogs,
       log,
       random: Math.random,
       writeRecord,

@@ -1,5 +1,6 @@
 /** A worker of the drills, on Node, as an app's would be: so many groups on one topic. */
 
+import { createLogReader } from "@outrider/broker";
 import { createHealth } from "@outrider/http";
 import { createIsolation, defineHandler, startInbox } from "@outrider/inbox";
 import { createKafkaProbe, createSubscribe, poolThreadsFor } from "@outrider/kafka";
@@ -42,10 +43,12 @@ await runProcess({ name, log }, async (onStop) => {
   const probe = createKafkaProbe({ bootstrapServers }, log, { clientId: `${name}-probe` });
   onStop("Kafka probe", () => probe.close());
   const outbox = createOutbox(catalogue);
+  const logs = createLogReader({ bootstrapServers });
+  onStop("log reader", () => logs.close());
   const inbox = startInbox(
     handlers,
     {
-      ...{ sql, log, random: Math.random, writeRecord },
+      ...{ sql, log, random: Math.random, writeRecord, readLogs: logs.readLogs },
       transact: (work) => outbox.transact(db, work),
       subscribe: createSubscribe({ bootstrapServers }, log, { clientId: name, ...protocol }),
       isolation: createIsolation({ entry: "none", log }),

@@ -1,6 +1,7 @@
 /** A worker, on Node, that some events and a drill end. */
 
 import { join } from "node:path";
+import { createLogReader } from "@outrider/broker";
 import { createIsolation, startInbox } from "@outrider/inbox";
 import { createSubscribe } from "@outrider/kafka";
 import { createOutbox, writeRecord } from "@outrider/outbox";
@@ -18,10 +19,12 @@ await runProcess({ name, log }, async (onStop) => {
   onStop("database", () => db.$client.end({ timeout: 2 }));
   const sql = connect({ url, name, poolMax: 4 });
   onStop("platform database", () => sql.end({ timeout: 2 }));
+  const logs = createLogReader({ bootstrapServers });
+  onStop("log reader", () => logs.close());
   const inbox = startInbox(
     [mortal],
     {
-      ...{ sql, log, random: Math.random, writeRecord },
+      ...{ sql, log, random: Math.random, writeRecord, readLogs: logs.readLogs },
       transact: (work) => createOutbox(catalogue).transact(db, work),
       subscribe: createSubscribe({ bootstrapServers }, log, { clientId: name, ...protocol }),
       isolation: createIsolation({ entry: join(import.meta.dirname, "mortal-suspect.ts"), log }),

@@ -72,6 +72,9 @@ const many =
 const cursorAt = (...position: readonly number[]): string =>
   Buffer.from(JSON.stringify(position)).toString("base64url");
 
+/** Behind all partitions but a few. */
+const lastPlace = Buffer.from(JSON.stringify(["shop", "topic-9", 0])).toString("base64url");
+
 const nobody = "00000000-0000-4000-8000-000000000000";
 const handler = "shop.handler-7";
 
@@ -200,6 +203,13 @@ const otherLooks = ({ entry, redrive, replay, operation }: Places): Look[] => {
       "operations",
       "/operations",
     )({ "": {}, running: { state: "running" }, "a late page": beforeHalf(operation) }),
+    ...many(
+      "partitions",
+      "/partitions",
+    )({
+      ...{ "": {}, "halted ones": { halted: "true" }, "of a topic": { topic: "topic-7" } },
+      ...{ "of a group": { group: "shop" }, "a late page": { cursor: lastPlace } },
+    }),
     ...many("a redrive", `/redrives/${redrive}`)({ "": {} }),
     ...many("a replay", `/replays/${replay}`)({ "": {} }),
     ...many("an operation", `/operations/${operation}`)({ "": {} }),

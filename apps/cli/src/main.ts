@@ -18,6 +18,7 @@ import { addRedrive } from "./redrive-command.ts";
 import { addRelay } from "./relay-command.ts";
 import { addKeys, addLooks } from "./look-command.ts";
 import { addOperation, addParked } from "./parked-command.ts";
+import { addPartition } from "./partition-command.ts";
 import { addReplay } from "./replay-command.ts";
 import { createReporter } from "./reporter.ts";
 import { cliSettings } from "./settings.ts";
@@ -73,7 +74,7 @@ export const main = async (root: string): Promise<void> => {
 
 /** Everything that operators look at and decide. */
 export const addOperators = (program: Command, run: Finish): void => {
-  const watching = [addLooks, addRelay, addParked, addDead];
+  const watching = [addLooks, addRelay, addPartition, addParked, addDead];
   const deciding = [addRedrive, addReplay, addOperation, addKeys];
   for (const add of [...watching, ...deciding]) add(program, run);
 };

@@ -87,11 +87,15 @@ test("what needs a human is told by name", () => {
 
 test("the page has shards, relays, blocked keys and a last word", () => {
   const status = statusAt(10, { blocked: [blocked], openLetters: [{ code: "X", count: 2 }] });
-  const page = describeStatus(status, { arrival: 0.5, drain: 1234.6, timeToEmptyS: 90 });
+  const page = describeStatus(status, {
+    rates: { arrival: 0.5, drain: 1234.6, timeToEmptyS: 90 },
+    problems: problemsOf(status),
+  });
   expect(page).toContain("arrival 0.5/s, drain 1235/s, empty in");
   expect(page).toContain("12 dead rows; dead letters: 2 X");
   expect(page).toMatch(/ +7 +3 +5\.0 s +MSG_SIZE_TOO_LARGE +orders +o-1/);
   expect(page.split("\n").at(-1)).toBe("! dead letter 7 blocks a key of orders");
-  const well = describeStatus(statusAt(10), { arrival: 0, drain: 0, timeToEmptyS: null });
+  const calm = { rates: { arrival: 0, drain: 0, timeToEmptyS: null }, problems: [] };
+  const well = describeStatus(statusAt(10), calm);
   expect(well.split("\n").at(-1)).toBe("all is well");
 });

@@ -5,6 +5,7 @@ import { countMax } from "@outrider/outbox";
 import type { Holder, OutboxStatus } from "@outrider/outbox";
 import type { Context } from "./main.ts";
 import { bodyOf, withOperations } from "./operations.ts";
+import { describeHalts, readHalts } from "./partition.ts";
 import type { Json } from "./operations.ts";
 import { attentionCode, show } from "./show.ts";
 import { duration, printable, textTable } from "./text-table.ts";
@@ -14,7 +15,10 @@ export type StatusOptions = Readonly<{ json: boolean; watch: boolean; intervalS:
 /** Between the two looks that rates are worked out from. */
 const sampleMs = 1000;
 
-/** Exit code 3 when a shard has no owner, a key is blocked, or a writer or session hangs. */
+/**
+ * Exit code 3 when a shard has no owner, a key is blocked, a writer or session hangs, or what is
+ * published is not read, since partitions are halted.
+ */
 export const relayStatus = (context: Context, options: StatusOptions): Promise<number> =>
   withOperations(context, async ({ client }) => {
     const { signal } = context;
@@ -25,12 +29,12 @@ export const relayStatus = (context: Context, options: StatusOptions): Promise<n
     if (signal.aborted) return 0;
     const { problems } = await show(context, showing, {
       read: async () => {
-        const now = await bodyOf(client.outbox.$get());
+        const [now, halts] = await Promise.all([bodyOf(client.outbox.$get()), readHalts(client)]);
         const rates = ratesOf(before, now);
         before = now;
-        return { ...now, rates, problems: problemsOf(now) };
+        return { ...now, rates, problems: [...problemsOf(now), ...describeHalts(halts)] };
       },
-      describe: (found) => describeStatus(found, found.rates),
+      describe: (found) => describeStatus(found, found),
       pauseMs,
     });
     return problems.length > 0 && !options.watch ? attentionCode : 0;
@@ -100,12 +104,13 @@ const bounded = (count: number): string => (count >= countMax ? `${countMax}+` :
 
 const perSecond = (rate: number): string => `${rate < 10 ? rate.toFixed(1) : Math.round(rate)}/s`;
 
-export const describeStatus = (status: Status, rates: Rates): string => {
+type Judged = Readonly<{ rates: Rates; problems: readonly string[] }>;
+
+export const describeStatus = (status: Status, { rates, problems }: Judged): string => {
   const { shards, relays, blocked, openLetters, table } = status;
   const { arrival, drain, timeToEmptyS } = rates;
   const empty = timeToEmptyS === null ? "" : `, empty in ${duration(timeToEmptyS * 1000)}`;
   const letters = openLetters.map(({ code, count }) => `${count} ${code}`).join(", ") || "none";
-  const problems = problemsOf(status);
   const parts = [
     textTable(
       ["shard", "epoch", "lease", "pending", "oldest", "owner"],

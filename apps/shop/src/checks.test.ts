@@ -40,9 +40,14 @@ test("a consumer that is not connected makes it unready, by name", () => {
 });
 
 test("a partition that is not read makes it unready, by name", () => {
-  const halted = [{ topic: "order-events", partition: 7 }];
+  const halted = [7, 8].map((partition) => {
+    return { topic: "order-events", partition, reason: "the topic has been made anew" };
+  });
   const failure = failureOf(() => checkPartitions([group(), group({ halted })]));
-  expect(isFault(failure, "watermark_out_of_range") && failure.message).toContain("order-events/7");
+  expect(isFault(failure, "watermark_out_of_range") && failure.message).toBe(
+    "Not read until `outrider partition resume`: order-events/7, 8 of shop, " +
+      "since the topic has been made anew",
+  );
 });
 
 test("an event that is being retried does not: the others go on", () => {

@@ -38,12 +38,19 @@ const inS = (ms: number): string => `${Math.round(ms / 1000)} s`;
 
 /** Throws `watermark_out_of_range` while a partition is not read. */
 export const checkPartitions = (groups: readonly GroupState[]): void => {
-  const halted = groups.flatMap((one) => one.halted);
+  const halted = groups.flatMap(({ group, halted: ofGroup }) =>
+    ofGroup.map((one) => ({ group, ...one })),
+  );
   if (halted.length === 0) return;
-  const names = halted.map(({ topic, partition }) => `${topic}/${partition}`).join(", ");
+  const byCause = Map.groupBy(halted, ({ topic, group, reason }) => `${topic} ${group} ${reason}`);
+  const said = [...byCause.values()].map((alike) => {
+    const [{ topic, group, reason } = { topic: "", group: "", reason: "" }] = alike;
+    const numbers = alike.map((one) => one.partition).join(", ");
+    return `${topic}/${numbers} of ${group}, since ${reason}`;
+  });
   throw fault(
     "watermark_out_of_range",
-    `The watermark lies beyond the end of ${names}: another log than the one it was written for?`,
+    `Not read until \`outrider partition resume\`: ${said.join("; ")}`,
   );
 };
 

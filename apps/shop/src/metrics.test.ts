@@ -142,3 +142,16 @@ test("handlers that are held back are named, and no others", async () => {
   open = [];
   expect(await registry.metrics()).not.toContain("handler=");
 });
+
+test("what is halted is counted by group and topic, and gone when it is resumed", async () => {
+  const reason = "the topic has been made anew";
+  const halted = [0, 1].map((partition) => ({ topic: "order-events", partition, reason }));
+  const shop = { group: "shop", isConnected: true, isJoined: true, partitions: 12, unresolved: 0 };
+  const life = { callMs: 0, silenceMs: 0, unread: [] };
+  const groups: GroupState[] = [{ ...shop, ...life, failing: [], halted }];
+  const { lines } = setUp(groups);
+  const line = 'inbox_partitions_halted{group="shop",topic="order-events"} 2';
+  expect(await lines()).toContain(line);
+  groups[0] = { ...shop, ...life, failing: [], halted: [] };
+  expect((await lines()).filter((one) => one.startsWith("inbox_partitions_halted{"))).toEqual([]);
+});

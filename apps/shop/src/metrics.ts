@@ -17,6 +17,7 @@ export const createInboxMetrics = (
   state: () => readonly GroupState[],
 ): Listeners => {
   registerState(registry, state);
+  registerHalts(registry, state);
   const registers = [registry];
   const counter = <Label extends string>(name: string, help: string, ...labelNames: Label[]) =>
     new Counter({ name, help, labelNames, registers });
@@ -82,6 +83,22 @@ const registerState = (registry: Registry, state: () => readonly GroupState[]): 
       },
     });
   }
+};
+
+/** Only what is halted has a value. */
+const registerHalts = (registry: Registry, state: () => readonly GroupState[]): void => {
+  new Gauge({
+    name: "inbox_partitions_halted",
+    help: "Partitions of this member that are not read until an operator decides.",
+    labelNames: ["group", "topic"],
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const { group, halted } of state()) {
+        for (const { topic } of halted) this.inc({ group, topic });
+      }
+    },
+  });
 };
 
 /** Only the handlers that are held back have a value. */

@@ -2,6 +2,7 @@
 
 import { hostname } from "node:os";
 import { join } from "node:path";
+import { createLogReader } from "@outrider/broker";
 import { createOpenTimers } from "@outrider/bullmq";
 import { createHealth } from "@outrider/http";
 import { createIsolation, startInbox } from "@outrider/inbox";
@@ -38,6 +39,8 @@ await runProcess({ name, log }, async (onStop) => {
   onStop("platform database", () => sql.end({ timeout: 2 }));
   const probe = createKafkaProbe(kafka, log, { clientId: `${clientId}-probe` });
   onStop("Kafka probe", () => probe.close());
+  const logs = createLogReader(kafka);
+  onStop("log reader", () => logs.close());
   const registry = createRegistry({ service: name, deployment: settings.deployment });
   const outbox = createOutbox(catalogue);
   const handlers = createHandlers(settings.receiptsUrl);
@@ -51,6 +54,7 @@ await runProcess({ name, log }, async (onStop) => {
       sql,
       transact: (work) => outbox.transact(db, work),
       subscribe: createSubscribe(kafka, log, { clientId }),
+      readLogs: logs.readLogs,
       log,
       random: Math.random,
       writeRecord,

@@ -1,14 +1,29 @@
 /** Records from where they lie: one answer of a broker at a time, no consumer group. */
 
-import type { Header, KafkaRecord } from "@outrider/event";
-import type { ClusterMetadata, Consumer, FetchOptions, Offsets } from "@platformatic/kafka";
+import type { AskedLog, Header, KafkaRecord, Position } from "@outrider/event";
+import type { Broker, ClusterMetadata, Consumer, FetchOptions } from "@platformatic/kafka";
+import type { Offsets } from "@platformatic/kafka";
+
+/** Of all partitions, or of those that are named by topic. */
+export type OffsetsWish = {
+  topics: string[];
+  timestamp: bigint;
+  partitions?: Record<string, number[]>;
+};
+
+/** What is used of the client's consumer to find offsets. */
+export type OffsetsClient = Readonly<{
+  metadata(options: { topics: string[]; forceUpdate?: boolean }): Promise<ClusterMetadata>;
+  listOffsets(options: OffsetsWish): Promise<Offsets>;
+}>;
 
 /** What is used of the client's consumer. */
-export type ReadingClient = Readonly<{
-  metadata(options: { topics: string[]; forceUpdate?: boolean }): Promise<ClusterMetadata>;
-  listOffsets(options: { topics: string[]; timestamp: bigint }): Promise<Offsets>;
-  fetch(options: Fetching): Promise<FetchResponse>;
-}>;
+export type ReadingClient = OffsetsClient &
+  Readonly<{
+    fetch(options: Fetching): Promise<FetchResponse>;
+    /** Where leader epochs end, of partitions that the broker leads; -1: it does not know. */
+    epochEnds(broker: Broker, asked: readonly AskedLog[]): Promise<Position[]>;
+  }>;
 
 type Fetching = FetchOptions<Buffer, Buffer, Buffer, Buffer>;
 type FetchResponse = Awaited<ReturnType<Consumer["fetch"]>>;
@@ -42,7 +57,7 @@ export const isBehind = (cursor: Cursor): boolean => cursor.next < cursor.end;
 
 /** What is there for the cursors that are behind, in no order of partitions. */
 export const fetchMore = async (
-  client: ReadingClient,
+  client: Pick<ReadingClient, "fetch">,
   { topicId, cursors, bytesMax, answerBytesMax, waitMs }: FetchWish,
 ): Promise<readonly FetchedPartition[]> => {
   const behind = cursors.filter(isBehind);

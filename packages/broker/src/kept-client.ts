@@ -4,8 +4,9 @@
  */
 
 import { fault, isFault } from "@outrider/event";
-import type { KafkaConnection } from "@outrider/event";
-import { Consumer } from "@platformatic/kafka";
+import type { AskedLog, KafkaConnection, Position } from "@outrider/event";
+import { Consumer, offsetForLeaderEpochV4 } from "@platformatic/kafka";
+import type { Broker } from "@platformatic/kafka";
 import { apiCodes } from "./api-error.ts";
 import { clientOptions, closeQuietly, toFault, withDeadline } from "./admin.ts";
 import type { ReadingClient } from "./fetch.ts";
@@ -87,6 +88,7 @@ const open = (connection: KafkaConnection): Held => {
   const client: ReadingClient = {
     metadata: (options) => consumer.metadata(options),
     listOffsets: (options) => consumer.listOffsets(options),
+    epochEnds: (broker, asked) => askEpochEnds(consumer, broker, asked),
     // One after the other: it has one fetch session with each broker, which two would break.
     fetch: (options) => {
       const fetched = last.then(() => fetch(options));
@@ -95,4 +97,29 @@ const open = (connection: KafkaConnection): Held => {
     },
   };
   return { consumer, client, hasAnswered: false };
+};
+
+/** Of a consumer, not of a replica. */
+const noReplica = -1;
+
+/** The client has no verb of its own for it. */
+const askEpochEnds = async (
+  consumer: Consumer,
+  broker: Broker,
+  asked: readonly AskedLog[],
+): Promise<Position[]> => {
+  const connection = await consumer.connections.get(broker);
+  const byTopic = [...Map.groupBy(asked, (one) => one.topic)];
+  const topics = byTopic.map(([name, ofTopic]) => ({
+    name,
+    partitions: ofTopic.map(({ partition: partitionIndex, leaderEpoch }) => {
+      return { partitionIndex, currentLeaderEpoch: -1, leaderEpoch: leaderEpoch ?? -1 };
+    }),
+  }));
+  const answer = await offsetForLeaderEpochV4.api.async(connection, noReplica, topics);
+  return answer.topics.flatMap(({ topic, partitions }) =>
+    partitions.map(({ partition, endOffset }) => {
+      return { topic, partition, offset: Number(endOffset) };
+    }),
+  );
 };

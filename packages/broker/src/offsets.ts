@@ -4,7 +4,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { fault } from "@outrider/event";
 import type { ClusterTopicMetadata } from "@platformatic/kafka";
 import { apiCodes, saysUnknownTopic } from "./api-error.ts";
-import type { ReadingClient } from "./fetch.ts";
+import type { OffsetsClient, OffsetsWish } from "./fetch.ts";
 
 const retryMs = 50;
 /** Kafka's error codes: unknown topic or partition, no leader, not the leader. */
@@ -12,7 +12,7 @@ const notYet: readonly number[] = [3, 5, 6];
 
 /** What the client remembers of it may be some seconds old. Throws `topic_unknown`. */
 export const findTopic = async (
-  client: ReadingClient,
+  client: OffsetsClient,
   topic: string,
   { forceUpdate = false }: Readonly<{ forceUpdate?: boolean }> = {},
 ): Promise<ClusterTopicMetadata> => {
@@ -26,7 +26,7 @@ export const findTopic = async (
 
 /** Those that are there: one question where all are, else one each. */
 export const findKnown = async (
-  client: ReadingClient,
+  client: OffsetsClient,
   topics: readonly string[],
 ): Promise<readonly string[]> => {
   const areKnown = async (some: readonly string[]): Promise<boolean> => {
@@ -47,14 +47,21 @@ export const findKnown = async (
  * By topic and partition: the first offset that is not older, -1 where all are. A partition that
  * was just created has a leader that does not know of it for a moment, which is waited for.
  */
-export const offsetsAt = async (
-  client: ReadingClient,
+export const offsetsAt = (
+  client: OffsetsClient,
   topics: readonly string[],
   timestamp: bigint,
+): Promise<ReadonlyMap<string, readonly bigint[]>> =>
+  askOffsets(client, { topics: [...topics], timestamp });
+
+/** The same of some partitions: what is wrong with others does not matter. */
+export const askOffsets = async (
+  client: OffsetsClient,
+  wish: OffsetsWish,
 ): Promise<ReadonlyMap<string, readonly bigint[]>> => {
   for (;;) {
     try {
-      return await client.listOffsets({ topics: [...topics], timestamp });
+      return await client.listOffsets(wish);
     } catch (error) {
       // It ends at the latest with the deadline, which closes the client.
       if (!apiCodes(error).some((code) => notYet.includes(code))) throw error;

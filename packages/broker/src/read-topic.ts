@@ -4,12 +4,14 @@
  */
 
 import { fault, isFault } from "@outrider/event";
-import type { KafkaConnection, KafkaRecord } from "@outrider/event";
+import type { KafkaConnection, KafkaRecord, LogIdentity } from "@outrider/event";
 import { Consumer, ListOffsetTimestamps } from "@platformatic/kafka";
 import { clientOptions, closeQuietly, withDeadline } from "./admin.ts";
 import type { Deadline } from "./admin.ts";
 import { fetchMore, isBehind, take } from "./fetch.ts";
 import type { Cursor } from "./fetch.ts";
+import { topicOffsets } from "./logs.ts";
+import type { PartitionOffsets } from "./logs.ts";
 import { findTopic, offsetsAt } from "./offsets.ts";
 
 const deadlineMs = 60_000;
@@ -55,45 +57,29 @@ export type OffsetRange = Readonly<{ partition: number; from: number; to: number
 
 export type RangeReading = Readonly<{
   topic: string;
+  /** What the offsets count in, where it is known. */
+  log?: LogIdentity | null;
   ranges: readonly OffsetRange[];
   /** In offset order within each partition. The next ones are fetched when it resolves. */
   onRecords(records: readonly KafkaRecord[], partition: number): Promise<void>;
   signal?: AbortSignal | undefined;
 }>;
 
-/** Resolves when all records were given, or when it was aborted. */
+/**
+ * Resolves when all records were given, or when it was aborted. Throws `conflict` when the topic is
+ * another log than the given one; made anew amid the reading it ends it, since a fetch asks for the
+ * topic by its id.
+ */
 export const readRanges = (connection: KafkaConnection, reading: RangeReading): Promise<void> =>
   withReader(connection, reading, (consumer) => readAllRanges(consumer, reading));
-
-export type PartitionOffsets = Readonly<{
-  partition: number;
-  /** Of the first record that is there, and behind the last one. */
-  low: number;
-  high: number;
-  /** Of the first record that is not older than what was asked for. */
-  since: number;
-}>;
 
 /** Where the partitions of a topic begin and end, and where the records since a time begin. */
 export const readOffsets = (
   connection: KafkaConnection,
   topic: string,
-  since = new Date(0),
+  since?: Date,
 ): Promise<PartitionOffsets[]> =>
-  withReader(connection, {}, async (consumer) => {
-    await findTopic(consumer, topic, fresh);
-    const read = async (timestamp: bigint) =>
-      (await offsetsAt(consumer, [topic], timestamp)).get(topic) ?? [];
-    const lows = await read(ListOffsetTimestamps.EARLIEST);
-    const highs = await read(ListOffsetTimestamps.LATEST);
-    const found = await read(BigInt(since.getTime()));
-    return highs.map((end, partition) => {
-      const [low, high] = [Number(lows[partition] ?? 0n), Number(end)];
-      const first = Number(found[partition] ?? -1n);
-      // Kafka says -1 when all records are older.
-      return { partition, low, high, since: first < 0 ? high : Math.max(first, low) };
-    });
-  });
+  withReader(connection, {}, (consumer) => topicOffsets(consumer, topic, since));
 
 const withReader = async <T>(
   connection: KafkaConnection,
@@ -116,15 +102,18 @@ const withReader = async <T>(
 
 const readAllRanges = async (
   consumer: Consumer,
-  { topic, ranges, onRecords, signal }: RangeReading,
+  { topic, log, ranges, onRecords, signal }: RangeReading,
 ): Promise<void> => {
-  const found = await findTopic(consumer, topic, fresh);
-  const offsets = await offsetsAt(consumer, [topic], ListOffsetTimestamps.LATEST);
-  const ends = offsets.get(topic) ?? [];
+  const offsets = await topicOffsets(consumer, topic);
+  const found = await findTopic(consumer, topic);
+  const ends = offsets.map((one) => one.high);
+  const isStrange = ({ clusterId, topicId }: LogIdentity) =>
+    topicId !== found.id || (log && (clusterId !== log.clusterId || topicId !== log.topicId));
+  if (offsets.some(isStrange)) throw fault("conflict", `${topic} has been made anew`);
   const cursors = ranges.map(({ partition, from, to }): Cursor => {
     const leader = found.partitions[partition]?.leader ?? -1;
     // What is not there yet is not waited for.
-    const end = Math.min(to, Number(ends[partition] ?? 0n));
+    const end = Math.min(to, ends[partition] ?? 0);
     return { partition, leader, next: BigInt(from), end: BigInt(end) };
   });
   for (const leader of new Set(cursors.map((cursor) => cursor.leader))) {

@@ -12,6 +12,8 @@ import type { ReadingClient } from "./fetch.ts";
 import { findRecord } from "./find-record.ts";
 import type { FoundRecord, SearchLimits, WantedRecord } from "./find-record.ts";
 import { createKeptClient } from "./kept-client.ts";
+import { topicOffsets } from "./logs.ts";
+import type { PartitionOffsets } from "./logs.ts";
 import { findKnown, findTopic, offsetsAt } from "./offsets.ts";
 
 export type TopicEnd = Readonly<{
@@ -28,6 +30,8 @@ export type RecordPlace = Readonly<{ topic: string; partition: number; offset: n
 export type TopicReader = Readonly<{
   /** Topics that do not exist are left out. */
   readEnds(topics: readonly string[]): Promise<readonly TopicEnd[]>;
+  /** Of all partitions, and of which log they are. Throws `topic_unknown`. */
+  readOffsets(topic: string, since?: Date): Promise<readonly PartitionOffsets[]>;
   /** Undefined when retention has removed it, or nothing is there yet. Throws `topic_unknown`. */
   readRecord(place: RecordPlace): Promise<KafkaRecord | undefined>;
   /** Throws `topic_unknown`. A single question to the cluster may exceed the deadline. */
@@ -50,6 +54,7 @@ export const createTopicReader = (
   const { ask, close } = createKeptClient(connection, { ...defaults, ...settings });
   return {
     readEnds: async (topics) => (topics.length > 0 ? ask((client) => endsOf(client, topics)) : []),
+    readOffsets: (topic, since) => ask((client) => topicOffsets(client, topic, since)),
     readRecord: (place) => ask((client) => recordAt(client, place)),
     findRecord: (wanted, limits) => findRecord(ask, wanted, limits),
     close,

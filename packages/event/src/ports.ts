@@ -85,9 +85,31 @@ export type AssignedPartition = TopicPartition &
   /** Offsets the broker holds now: `low` is the first, `high` one past the last. */
   Readonly<{ low: number; high: number }>;
 
+/** Which log offsets count in. A topic that is deleted and made anew has another id. */
+export type LogIdentity = Readonly<{ clusterId: string; topicId: string }>;
+
+/** A partition that is asked about, and the leader epoch of the last record that was read of it. */
+export type AskedLog = TopicPartition & Readonly<{ leaderEpoch: number | null }>;
+
+/** What the brokers hold of a partition now; all of it is of the same log. */
+export type PartitionLog = AssignedPartition &
+  LogIdentity &
+  Readonly<{
+    /** Where the records of the asked leader epoch, and of those before it, end; null: unknown. */
+    epochEnd: number | null;
+  }>;
+
+/**
+ * One answer for each partition, in their order. Throws `topic_unknown` where a topic is not there,
+ * and `unavailable` when the brokers do not answer in time.
+ */
+export type ReadLogs = (asked: readonly AskedLog[]) => Promise<readonly PartitionLog[]>;
+
 export type KafkaRecord = TopicPartition &
   Readonly<{
     offset: number;
+    /** Under which leader the record was written, where the client says it. */
+    leaderEpoch?: number;
     timestampMs: number;
     key: Uint8Array | null;
     value: Uint8Array | null;
@@ -123,6 +145,8 @@ export type Subscriber = Readonly<{
   /** True while the client polls; whether a broker answers is for a probe to say. */
   isHealthy(): boolean;
   vitals(): SubscriberVitals;
+  /** Drains what is assigned, leaves the group and joins it again: all starts are asked anew. */
+  rejoin(): void;
   /** Drains what is assigned through `onRevoke`, then leaves the group. */
   close(): Promise<void>;
 }>;

@@ -1,19 +1,22 @@
 /** An assigned partition: where it started, its lanes, and how far its watermark was written. */
 
-import type { AssignedPartition, KafkaRecord, Log, Position } from "@outrider/event";
+import type { KafkaRecord, Log, LogIdentity, Position } from "@outrider/event";
 import type { TopicPartition } from "@outrider/event";
 import type { Handler } from "./handler.ts";
 import { createPartition } from "./partition.ts";
 import type { Partition, PartitionDeps } from "./partition.ts";
-import { startOffset } from "./start-offset.ts";
+import type { Found } from "./starts.ts";
 import type { Suspected } from "./trial.ts";
 
 export type Assignment = {
   readonly at: TopicPartition;
   /** Where the client starts to read. */
   readonly start: Position;
+  /** What its offsets count in. */
+  readonly log: LogIdentity;
   /** Absent while halted: nothing of it is handled. */
   readonly partition: Partition | undefined;
+  readonly haltReason?: string;
   /** Of this process, in the table of readers. */
   readonly instance: string;
   /** What the client has delivered and the partition has no room for yet, in order. */
@@ -47,20 +50,22 @@ export type AssignmentDeps = Omit<
 export const nameOf = ({ topic, partition }: TopicPartition): string => `${topic}/${partition}`;
 
 export const beginAssignment = (
-  offered: AssignedPartition,
-  watermark: number | undefined,
+  { log: offered, mark, start: begin }: Found,
   deps: AssignmentDeps,
 ): Assignment => {
   const { group, log, instance } = deps;
-  const at = { topic: offered.topic, partition: offered.partition };
-  const begin = startOffset(offered, watermark);
-  if (begin.kind === "beyond") {
-    log.error({ group, ...offered, watermark }, "the watermark is beyond the log's end; halted");
+  const { topic, partition, clusterId, topicId } = offered;
+  const at = { topic, partition };
+  const fields = { group, ...offered, watermark: mark?.next };
+  const own = { instance, log: { clusterId, topicId } };
+  if (begin.kind === "halted") {
+    const { reason } = begin;
+    log.warn({ ...fields, reason }, "a halted partition is not read");
     const start = { ...at, offset: offered.high };
-    return { ...beginAt(start), instance, partition: undefined };
+    return { ...beginAt(start), ...own, partition: undefined, haltReason: reason };
   }
   if (begin.kind === "gap") {
-    log.error({ group, ...offered, watermark }, "Kafka had deleted records before they were read");
+    log.error(fields, "Kafka had deleted records before they were read");
     deps.onGap?.(at, begin.missing);
   }
   const start = { ...at, offset: begin.offset };
@@ -68,13 +73,14 @@ export const beginAssignment = (
   const onResolved = () => deps.onProgress(assignment);
   const suspected = start.offset < offered.high &&
     deps.remains && { ...deps.remains, count: deps.admittedMax, before: offered.high };
-  const partition = createPartition(start, handlers, {
+  const leaderEpoch = begin.kind === "from" ? (mark?.leaderEpoch ?? null) : null;
+  const reading = createPartition({ ...start, leaderEpoch }, handlers, {
     ...deps,
     ...(suspected && { suspected }),
     isAlone: deps.handlers.length === 1,
     onResolved,
   });
-  const assignment: Assignment = { ...beginAt(start), instance, partition };
+  const assignment: Assignment = { ...beginAt(start), ...own, partition: reading };
   return assignment;
 };
 
@@ -85,10 +91,3 @@ const beginAt = (start: Position) => ({
   isPaused: false,
   written: start.offset,
 });
-
-/** Those whose position is ahead of what was written, with that position. */
-export const movedOf = (assignments: Iterable<Assignment>) =>
-  [...assignments].flatMap((assignment) => {
-    const position = assignment.partition?.position();
-    return position && position.offset > assignment.written ? [{ assignment, position }] : [];
-  });

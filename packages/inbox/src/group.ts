@@ -5,29 +5,33 @@
 
 import { randomUUID } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
-import { backoffMs } from "@outrider/event";
-import type { AssignedPartition, KafkaRecord, Position, Subscribe } from "@outrider/event";
-import type { Subscriber, TopicPartition } from "@outrider/event";
+import { backoffMs, isFault } from "@outrider/event";
+import type { AssignedPartition, KafkaRecord, Position, ReadLogs } from "@outrider/event";
+import type { Subscribe, Subscriber, TopicPartition } from "@outrider/event";
 import type { Sql } from "@outrider/postgres";
-import { beginAssignment, movedOf, nameOf } from "./assignment.ts";
+import { beginAssignment, nameOf } from "./assignment.ts";
 import type { Assignment, AssignmentDeps } from "./assignment.ts";
 import type { Handler } from "./handler.ts";
 import type { Failure } from "./lane.ts";
 import { watchLife } from "./life.ts";
 import type { Life } from "./life.ts";
+import { createProgress } from "./progress.ts";
 import { enterReader, removeReaders, seeReaders } from "./readers.ts";
 import type { Remains } from "./readers.ts";
 import { repeat } from "./repeat.ts";
+import { findStarts } from "./starts.ts";
+import type { Found } from "./starts.ts";
 import type { Suspected } from "./trial.ts";
 import { createMarks, readMarked } from "./trials.ts";
 import type { Reader } from "./trials.ts";
-import { readPositions, writeWatermarks } from "./watermarks.ts";
 
 export type GroupLimits = Readonly<{
   /** Most records of a partition that are admitted and unresolved. */
   admittedMax: number;
   /** How often watermarks are written. */
   watermarkMs: number;
+  /** How long a reader may go without a look whether its log is still the one it has begun. */
+  logLookMs: number;
   /** How long a drain waits for handlers before it aborts them. */
   drainMs: number;
   /** Readers that were not seen for so long are taken to have ended. */
@@ -38,7 +42,7 @@ type OfAssignment =
   "group" | "handlers" | "onProgress" | "instance" | "admittedMax" | "remains" | "onSure";
 
 export type GroupDeps = Omit<AssignmentDeps, OfAssignment> &
-  Readonly<{ sql: Sql; subscribe: Subscribe }>;
+  Readonly<{ sql: Sql; subscribe: Subscribe; readLogs: ReadLogs }>;
 
 export type GroupState = Readonly<{
   group: string;
@@ -50,7 +54,7 @@ export type GroupState = Readonly<{
   /** Events that are being retried in place. */
   failing: readonly Failure[];
   /** Partitions that are not read, since their watermark does not fit their log. */
-  halted: readonly TopicPartition[];
+  halted: readonly (TopicPartition & Readonly<{ reason: string }>)[];
 }> &
   Life;
 
@@ -73,15 +77,14 @@ export const startGroup = ({ group, handlers, limits }: Member, deps: GroupDeps)
 
   const onAssign = async (offered: readonly AssignedPartition[]): Promise<Position[]> => {
     const instance = randomUUID();
-    const { written, remains } = await awaitStart(
+    const { found, remains } = await awaitStart(
       { group, instance, deadMs: limits.readerDeadMs },
       offered,
       { ...deps, signal: stopping.signal },
     );
-    const offsets = new Map(written.map((one) => [nameOf(one), one.offset]));
-    const begun = offered.map((one) => {
-      const left = remains.find((other) => nameOf(other) === nameOf(one));
-      return beginAssignment(one, offsets.get(nameOf(one)), {
+    const begun = found.map((one) => {
+      const left = remains.find((other) => nameOf(other) === nameOf(one.log));
+      return beginAssignment(one, {
         ...deps,
         ...{ group, handlers, instance, admittedMax: limits.admittedMax },
         remains: left,
@@ -105,19 +108,19 @@ export const startGroup = ({ group, handlers, limits }: Member, deps: GroupDeps)
     const leaving = partitions.flatMap((one) => assigned.get(nameOf(one)) ?? []);
     for (const one of leaving) assigned.delete(nameOf(one.at));
     await Promise.all(leaving.map((one) => one.partition?.drain(limits.drainMs)));
-    await flush(leaving);
+    await progress.write(leaving);
     // With partitions that were lost somebody else may have begun while this one was at work.
     const own = leaving.map(({ at, instance }) => ({ ...at, instances: [instance] }));
     if (!lost) await readers.forget(own);
   };
 
-  const flush = (assignments: Iterable<Assignment>): Promise<void> =>
-    writeMoved(assignments, { group, subscriber, deps });
-
   const topics = [...new Set(handlers.flatMap((handler) => handler.topics))];
   const onError = (error: unknown) => log.warn({ group, err: error }, "the consumer has trouble");
   const subscriber = deps.subscribe(group, topics, { onAssign, onRevoke, onRecords, onError });
-  const flushing = repeat(limits.watermarkMs, stopping.signal, () => flush(assigned.values()));
+  const progress = createProgress({ group, logLookMs: limits.logLookMs }, { ...deps, subscriber });
+  const flushing = repeat(limits.watermarkMs, stopping.signal, () =>
+    progress.tick([...assigned.values()]),
+  );
   const seeing = repeat(limits.readerDeadMs / seenPerDeath, stopping.signal, () =>
     readers.see([...assigned.values()].map((one) => one.instance)),
   );
@@ -137,23 +140,6 @@ export const startGroup = ({ group, handlers, limits }: Member, deps: GroupDeps)
       await Promise.all([flushing, seeing, ended]);
     },
   };
-};
-
-/** A failure costs nothing but reading again what the inbox already knows. */
-const writeMoved = async (
-  assignments: Iterable<Assignment>,
-  { group, subscriber, deps }: Readonly<{ group: string; subscriber: Subscriber; deps: GroupDeps }>,
-): Promise<void> => {
-  const moved = movedOf(assignments);
-  if (moved.length === 0) return;
-  const positions = moved.map((one) => one.position);
-  try {
-    await writeWatermarks(deps.sql, group, positions);
-    for (const { assignment, position } of moved) assignment.written = position.offset;
-    await subscriber.commit(positions);
-  } catch (error) {
-    deps.log.warn({ group, err: error }, "watermarks could not be written");
-  }
 };
 
 /** A reader is seen so often in the time after which it is taken to have ended. */
@@ -179,27 +165,42 @@ const createReaders = (group: string, { sql, log }: GroupDeps) => {
 type Entering = Reader & Readonly<{ deadMs: number }>;
 type Suspicious = Remains & Pick<Suspected, "fatal" | "marks">;
 
-/** Until the database answers: nothing may be consumed from a guessed position. */
+/** Enters as a reader, and looks what others have left behind. */
+const enterTrial = async (
+  sql: Sql,
+  { deadMs, ...reader }: Entering,
+  partitions: readonly TopicPartition[],
+): Promise<Suspicious[]> => {
+  const remains = await enterReader(sql, reader, { partitions, deadMs });
+  return Promise.all(
+    remains.map(async (one) => ({
+      ...one,
+      fatal: await readMarked(sql, reader, one),
+      marks: createMarks(sql, reader, one),
+    })),
+  );
+};
+
+/** Until database and brokers answer: nothing may be consumed from a guessed position. */
 const awaitStart = async (
   { group, instance, deadMs }: Entering,
   partitions: readonly TopicPartition[],
-  { sql, log, retry, random, signal }: GroupDeps & Readonly<{ signal: AbortSignal }>,
-): Promise<Readonly<{ written: Position[]; remains: Suspicious[] }>> => {
+  { sql, log, retry, random, signal, readLogs }: GroupDeps & Readonly<{ signal: AbortSignal }>,
+): Promise<Readonly<{ found: readonly Found[]; remains: Suspicious[] }>> => {
   for (let failures = 1; ; failures += 1) {
     try {
-      const reader = { group, instance };
-      const found = await enterReader(sql, reader, { partitions, deadMs });
-      const remains = await Promise.all(
-        found.map(async (one) => ({
-          ...one,
-          fatal: await readMarked(sql, reader, one),
-          marks: createMarks(sql, reader, one),
-        })),
-      );
-      return { written: await readPositions(sql, group, partitions), remains };
+      const remains = await enterTrial(sql, { group, instance, deadMs }, partitions);
+      const found = await findStarts(group, partitions, { sql, readLogs, log });
+      if (found) return { found, remains };
     } catch (error) {
       if (signal.aborted) throw error;
-      log.warn({ group, err: error }, "watermarks cannot be read; nothing is consumed before");
+      if (isFault(error, "topic_unknown")) {
+        // The consumer is built anew, and is offered what there is by then.
+        const own = partitions.map((at) => ({ ...at, instances: [instance] }));
+        await removeReaders(sql, group, own).catch(() => {});
+        throw error;
+      }
+      log.warn({ group, err: error }, "starts cannot be read; nothing is consumed before");
       await delay(backoffMs(failures, retry, random), undefined, { signal });
     }
   }
@@ -250,5 +251,7 @@ const countsOf = (assignments: readonly Assignment[]) => ({
   partitions: assignments.length,
   unresolved: assignments.reduce((sum, one) => sum + (one.partition?.unresolved() ?? 0), 0),
   failing: assignments.flatMap((one) => one.partition?.failures() ?? []),
-  halted: assignments.filter((one) => !one.partition).map((one) => one.at),
+  halted: assignments.flatMap(({ at, haltReason: reason }) =>
+    reason === undefined ? [] : [{ ...at, reason }],
+  ),
 });

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
-import { defineEvent } from "@outrider/event";
-import type { AssignedPartition, KafkaRecord, Log, Position } from "@outrider/event";
-import type { SubscriberEvents, TopicPartition } from "@outrider/event";
+import { defineEvent, fault, isFault } from "@outrider/event";
+import type { AssignedPartition, KafkaRecord, Log, PartitionLog } from "@outrider/event";
+import type { Position, ReadLogs, SubscriberEvents, TopicPartition } from "@outrider/event";
 import type { Sql, Transaction } from "@outrider/postgres";
 import * as v from "valibot";
 import { defineBatchHandler } from "./handler.ts";
@@ -33,10 +33,17 @@ const recordAt = (offset: number, partition = 0): KafkaRecord => {
   };
 };
 
+const identity = { clusterId: "cluster", topicId: "topic" } as const;
+
 /** Stands for the consumer group and for Postgres; notes down what it is asked. */
 const createWorld = (watermarks: Record<number, number> = {}) => {
   const stored = new Map(Object.entries(watermarks).map(([at, offset]) => [Number(at), offset]));
+  const halts = new Map<number, string>();
+  /** Groups that have written watermarks. */
+  const writers = new Set<unknown>();
   const steps: string[] = [];
+  /** What the brokers say of each partition, as it was when it was offered. */
+  const logs = new Map<number, PartitionLog>();
   const committed: Position[] = [];
   const warnings: string[] = [];
   const groups: { group: string; topics: readonly string[]; events: SubscriberEvents }[] = [];
@@ -51,17 +58,17 @@ const createWorld = (watermarks: Record<number, number> = {}) => {
     if (/parked_heads|outrider.(readers|breakers|workers)/.test(strings.join(""))) return [];
     if (!strings.join("").includes("insert")) {
       return [...stored].map(([partition, next]) => ({
-        topic: "counted",
-        partition,
-        next_offset: `${next}`,
+        ...{ topic: "counted", partition, next, ...identity, leaderEpoch: null },
+        haltReason: halts.get(partition) ?? null,
       }));
     }
+    writers.add(values[0]);
     const [partitions, offsets] = values.slice(2) as [number[], number[]];
     for (const [at, partition] of partitions.entries()) {
       stored.set(partition, Math.max(stored.get(partition) ?? 0, offsets[at] ?? 0));
     }
     steps.push(`wrote ${partitions.join()}`);
-    return [];
+    return partitions.map((partition) => ({ topic: "counted", partition }));
   };
   // Nothing is ever parked.
   const sql = Object.assign(client, { begin: async () => [] }) as unknown as Sql;
@@ -83,6 +90,7 @@ const createWorld = (watermarks: Record<number, number> = {}) => {
       };
       return work({ _: { session: { client: inbox } } } as unknown as Transaction, () => {});
     },
+    readLogs: async (asked) => asked.flatMap(({ partition }) => logs.get(partition) ?? []),
     subscribe: (group, topics, events) => {
       groups.push({ group, topics, events });
       return {
@@ -91,6 +99,7 @@ const createWorld = (watermarks: Record<number, number> = {}) => {
         commit: async (positions) => void committed.push(...positions),
         isHealthy: () => true,
         vitals: () => ({ callMs: 0, silenceMs: 0, partitions: [] }),
+        rejoin: () => void steps.push("rejoin"),
         close: async () => void steps.push("close"),
       };
     },
@@ -98,11 +107,28 @@ const createWorld = (watermarks: Record<number, number> = {}) => {
   const eventsOf = (group: string): SubscriberEvents => {
     const found = groups.find((one) => one.group === group);
     if (!found) throw new Error(`no group ${group}`);
-    return found.events;
+    const onAssign = (offered: readonly AssignedPartition[]) => {
+      for (const one of offered) logs.set(one.partition, { ...one, ...identity, epochEnd: null });
+      return found.events.onAssign(offered);
+    };
+    return { ...found.events, onAssign };
   };
   const setAway = (away: boolean) => (isAway = away);
   const fallSilent = () => (isSilent = true);
-  return { deps, groups, eventsOf, stored, steps, committed, warnings, setAway, fallSilent };
+  return {
+    deps,
+    groups,
+    eventsOf,
+    logs,
+    halts,
+    writers,
+    stored,
+    steps,
+    committed,
+    warnings,
+    setAway,
+    fallSilent,
+  };
 };
 
 const at = (partition: number, low: number, high: number): AssignedPartition => ({
@@ -132,7 +158,7 @@ const settled = async (condition: () => boolean): Promise<void> => {
   while (!condition()) await Bun.sleep(0);
 };
 
-const settings: InboxSettings = { group: "app", watermarkMs: 1, drainMs: 1000 };
+const settings: InboxSettings = { group: "app", watermarkMs: 1, logLookMs: 1, drainMs: 1000 };
 
 describe("an inbox", () => {
   test("refuses two handlers of one name: they would skip each other's events", () => {
@@ -194,6 +220,52 @@ describe("an assigned partition", () => {
     await events.onRevoke([at(0, 0, 9)], false);
     await inbox.stop();
     expect([one.seen, world.stored.get(0)]).toEqual([[], 50]);
+  });
+
+  test("that is halted says why, and is begun anew when an operator has decided", async () => {
+    const world = createWorld({ 0: 4 });
+    world.halts.set(0, "the topic has been made anew");
+    const inbox = startInbox([handlerOf("test.a").handler], world.deps, settings);
+    await world.eventsOf("app").onAssign([at(0, 0, 9)]);
+    expect(inbox.state()[0]?.halted).toEqual([
+      { topic: "counted", partition: 0, reason: "the topic has been made anew" },
+    ]);
+    expect(world.steps).not.toContain("rejoin");
+    world.halts.clear();
+    await settled(() => world.steps.includes("rejoin"));
+    await inbox.stop();
+  });
+
+  test("waits for the brokers to say which log it is", async () => {
+    const world = createWorld({ 0: 4 });
+    let isAway = true;
+    const readLogs: ReadLogs = async (asked) => {
+      if (isAway) throw new Error("away");
+      return world.deps.readLogs(asked);
+    };
+    const inbox = startInbox([handlerOf("test.a").handler], { ...world.deps, readLogs }, settings);
+    let starts: readonly Position[] | undefined;
+    const assigning = world.eventsOf("app").onAssign([at(0, 0, 9)]);
+    void assigning.then((found) => (starts = found));
+    await settled(() => world.warnings.length > 1);
+    expect(starts).toBeUndefined();
+    isAway = false;
+    expect((await assigning)[0]?.offset).toBe(4);
+    await inbox.stop();
+  });
+
+  test("of a topic that is gone is given up, for the group to offer what there is", async () => {
+    const world = createWorld();
+    const readLogs = async () => {
+      throw fault("topic_unknown", "gone");
+    };
+    const inbox = startInbox([handlerOf("test.a").handler], { ...world.deps, readLogs }, settings);
+    const failure = world
+      .eventsOf("app")
+      .onAssign([at(0, 0, 9)])
+      .catch((error: unknown) => error);
+    expect(isFault(await failure, "topic_unknown")).toBe(true);
+    await inbox.stop();
   });
 
   test("waits for Postgres to say where it stands", async () => {
@@ -267,6 +339,46 @@ describe("what is admitted", () => {
     await Bun.sleep(10);
     // Nothing has moved, so nothing is written.
     expect(world.steps.length).toBe(writes);
+    await inbox.stop();
+  });
+
+  test("moves the watermark of its own group, which may not be the app's", async () => {
+    const world = createWorld();
+    const one = handlerOf("test.slow", { group: "slow" });
+    const inbox = startInbox([one.handler], world.deps, settings);
+    const events = world.eventsOf("slow");
+    await events.onAssign([at(0, 0, 10)]);
+    events.onRecords([recordAt(0)]);
+    await settled(() => world.stored.get(0) === 1);
+    expect([...world.writers]).toEqual(["slow"]);
+    await inbox.stop();
+  });
+
+  test("is no watermark once there is another log; it is asked anew where to begin", async () => {
+    const world = createWorld();
+    const one = handlerOf("test.a");
+    const inbox = startInbox([one.handler], world.deps, settings);
+    const events = world.eventsOf("app");
+    await events.onAssign([at(0, 0, 10)]);
+    const anew = { ...identity, topicId: "another", epochEnd: null };
+    world.logs.set(0, { ...at(0, 0, 99), ...anew });
+    events.onRecords([recordAt(0), recordAt(1)]);
+    await settled(() => world.steps.includes("rejoin"));
+    await events.onRevoke([at(0, 0, 10)], false);
+    expect([one.seen, world.stored.has(0), world.committed]).toEqual([[0, 1], false, []]);
+    await inbox.stop();
+  });
+
+  test("is no watermark beyond what an unclean election has left of the log", async () => {
+    const world = createWorld();
+    const one = handlerOf("test.a");
+    const inbox = startInbox([one.handler], world.deps, settings);
+    const events = world.eventsOf("app");
+    await events.onAssign([at(0, 0, 10)]);
+    world.logs.set(0, { ...at(0, 0, 99), ...identity, epochEnd: 1 });
+    events.onRecords([recordAt(0), recordAt(1)]);
+    await settled(() => world.steps.includes("rejoin"));
+    expect(world.stored.has(0)).toBe(false);
     await inbox.stop();
   });
 

@@ -31,6 +31,8 @@ export type InboxSettings = Readonly<{
   admittedMax?: number;
   /** How often watermarks are written. */
   watermarkMs?: number;
+  /** How long a reader may go without a look whether its log is still the one it has begun. */
+  logLookMs?: number;
   /** How long a drain waits for handlers before it aborts them. */
   drainMs?: number;
   /** How long its stop may take in all, within the 10 s that a process has for its end. */
@@ -49,6 +51,7 @@ const defaults = {
   name: `worker ${process.pid}`,
   admittedMax: 1000,
   watermarkMs: 1000,
+  logLookMs: 2000,
   drainMs: 4000,
   stopMaxMs: 6500,
   readerDeadMs: 5000,

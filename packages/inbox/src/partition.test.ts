@@ -117,9 +117,26 @@ const setUp = (handlers: readonly Handler[], start = 10, more: Partial<Partition
 describe("a partition", () => {
   test("stands where it starts until something is resolved", () => {
     const { partition, offset } = setUp([createStepped("test.a").handler]);
-    expect(partition.position()).toEqual({ topic: "counted", partition: 2, offset: 10 });
+    const start = { topic: "counted", partition: 2, offset: 10, leaderEpoch: null };
+    expect(partition.position()).toEqual(start);
     partition.admit([recordAt(10), recordAt(11)]);
     expect([offset(), partition.unresolved()]).toEqual([10, 2]);
+  });
+
+  test("knows the leader epoch of the last record below its position", async () => {
+    const stepped = createStepped("test.a");
+    const { partition, offset } = setUp([stepped.handler]);
+    partition.admit([
+      { ...recordAt(10), leaderEpoch: 3 },
+      { ...recordAt(11), leaderEpoch: 4 },
+    ]);
+    await stepped.step();
+    await settled(() => offset() === 11);
+    expect(partition.position()).toMatchObject({ offset: 11, leaderEpoch: 3 });
+    await stepped.step();
+    await settled(() => offset() === 12);
+    expect(partition.position()).toMatchObject({ offset: 12, leaderEpoch: 4 });
+    await partition.drain(0);
   });
 
   test("resolves a record when every handler is past it, each at its own speed", async () => {

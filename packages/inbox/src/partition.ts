@@ -18,29 +18,33 @@ export type PartitionDeps = Omit<LaneDeps, "draining" | "stopping" | "onSure"> &
     onSure?(): void;
   }>;
 
+/** `leaderEpoch`: of the last record below the offset; null: not known. */
+export type PositionAfter = Position & Readonly<{ leaderEpoch: number | null }>;
+
 export type Partition = Readonly<{
   admit(records: readonly KafkaRecord[]): void;
   /** Admitted and not yet resolved. */
   unresolved(): number;
   /** Everything below its offset has an outcome. */
-  position(): Position;
+  position(): PositionAfter;
   failures(): readonly Failure[];
   /** Ends the lanes after the transactions in flight, which are aborted after `abortMs`. */
   drain(abortMs: number): Promise<void>;
 }>;
 
 export const createPartition = (
-  start: Position,
+  start: Position & Partial<Pick<PositionAfter, "leaderEpoch">>,
   handlers: readonly Handler[],
   deps: PartitionDeps,
 ): Partition => {
-  const { topic, partition } = start;
+  const at = { topic: start.topic, partition: start.partition };
   const draining = new AbortController();
   const stopping = new AbortController();
   const buffer: Delivery[] = [];
   /** How many deliveries left the buffer's front; lanes count from the very first. */
   let dropped = 0;
   let nextOffset = start.offset;
+  let leaderEpoch = start.leaderEpoch ?? null;
   const reached: number[] = handlers.map(() => 0);
   const sleepers = new Set<() => void>();
 
@@ -73,7 +77,7 @@ export const createPartition = (
       reached[lane] = (reached[lane] ?? 0) + count;
       const passed = Math.min(...reached) - dropped;
       if (passed === 0) return;
-      buffer.splice(0, passed);
+      leaderEpoch = buffer.splice(0, passed).at(-1)?.record.leaderEpoch ?? null;
       dropped += passed;
       deps.onResolved();
     },
@@ -101,7 +105,7 @@ export const createPartition = (
   return {
     admit,
     unresolved: () => buffer.length,
-    position: () => ({ topic, partition, offset: buffer[0]?.record.offset ?? nextOffset }),
+    position: () => ({ ...at, offset: buffer[0]?.record.offset ?? nextOffset, leaderEpoch }),
     failures: () => lanes.flatMap((lane) => lane.failure() ?? []),
     drain,
   };

@@ -100,6 +100,7 @@ const recordOf = (message: Message): KafkaRecord => ({
   topic: message.topic,
   partition: message.partition,
   offset: message.offset,
+  ...(message.leaderEpoch !== undefined && { leaderEpoch: message.leaderEpoch }),
   timestampMs: message.timestamp ?? 0,
   // The client gives keys as bytes, its types allow text.
   key: typeof message.key === "string" ? Buffer.from(message.key) : (message.key ?? null),

@@ -101,6 +101,8 @@ const supervise = (build: () => Consumer, { events, vitals }: Kept, limits: Limi
       consumer = current;
       try {
         await current.run();
+        // It was closed from outside, and may still be draining.
+        await current.close();
       } catch (error) {
         events.onError(error);
         await current.close();
@@ -120,6 +122,7 @@ const supervise = (build: () => Consumer, { events, vitals }: Kept, limits: Limi
     },
     isHealthy: () => consumer?.client.isConnected() ?? false,
     vitals: vitals.read,
+    rejoin: () => void consumer?.close(),
     close: async () => {
       closing.abort();
       await consumer?.close();

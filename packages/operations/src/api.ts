@@ -24,6 +24,7 @@ import { createLive, liveDefaults } from "./live.ts";
 import type { Ask, LiveLimits } from "./live.ts";
 import { outboxRoutes } from "./outbox-routes.ts";
 import { parkedRoutes } from "./parked-routes.ts";
+import { partitionRoutes } from "./partition-routes.ts";
 import type { QueuePages } from "./queue-pages.ts";
 import { redriveRoutes } from "./redrive-routes.ts";
 import { replayRoutes } from "./replay-routes.ts";
@@ -54,6 +55,7 @@ const routes = (deps: OperationsDeps) =>
     .route("/dead-letters", letterRoutes(deps))
     .route("/redrives", redriveRoutes(deps))
     .route("/replays", replayRoutes(deps))
+    .route("/partitions", partitionRoutes(deps))
     .route("/operations", bulkRoutes(deps))
     .route("/events", eventRoutes(deps))
     .route("/retry-queue", retryQueueRoutes(deps))

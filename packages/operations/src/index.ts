@@ -16,6 +16,7 @@ export { createKey, replaceKey } from "./keys.ts";
 export type { ApiKey } from "./keys.ts";
 export { createQueuePages } from "./queue-pages.ts";
 export type { ParkedKey } from "./parked.ts";
+export type { PartitionStatus } from "./partitions.ts";
 export { planning } from "./planning.ts";
 export type { ComparedQueue } from "./retry-queue.ts";
 export type { HandlerLag } from "./lag.ts";

@@ -8,8 +8,13 @@ import type { Sql } from "@outrider/postgres";
 
 export type HandlerLag = HandlerStatus &
   Readonly<{
-    /** Records that the handler's group has not read, of all types; null: Kafka was not asked. */
+    /**
+     * Records that the handler's group has not read, of all types; null: Kafka was not asked, or
+     * partitions are halted, of which nobody can say.
+     */
     lag: number | null;
+    /** Partitions that the group does not read until an operator decides; null: it reads all. */
+    halted: Readonly<{ partitions: number; reason: string }> | null;
   }>;
 
 export type LagDeps = Readonly<{ sql: Sql; kafka?: TopicReader | undefined }>;
@@ -21,10 +26,21 @@ export const readHandlerLags = async (deps: LagDeps): Promise<HandlerLag[]> => {
     readEnds(deps, topics),
     readAll(deps.sql, handlers),
   ]);
-  return handlers.map((one) => ({
-    ...one,
-    lag: ends && one.group !== null ? lagOf(one, ends, watermarks.get(one.group) ?? []) : null,
-  }));
+  return handlers.map((one) => {
+    const marks = watermarks.get(one.group ?? "") ?? [];
+    const halted = haltedOf(one, marks);
+    const isKnown = one.group !== null && halted === null;
+    return { ...one, halted, lag: ends && isKnown ? lagOf(one, ends, marks) : null };
+  });
+};
+
+const haltedOf = (
+  { topics }: Pick<HandlerStatus, "topics">,
+  watermarks: readonly Watermark[],
+): HandlerLag["halted"] => {
+  const halted = watermarks.filter((one) => one.haltedAt !== null && topics.includes(one.topic));
+  if (halted.length === 0) return null;
+  return { partitions: halted.length, reason: halted[0]?.haltReason ?? "" };
 };
 
 /** Undefined where Kafka cannot be asked: all else is known without it. */
@@ -47,7 +63,7 @@ const readAll = async (
   const byGroup = Map.groupBy(handlers, (one) => one.group ?? "");
   const groups = [...byGroup].map(async ([group, members]) => {
     const topics = [...new Set(members.flatMap((one) => one.topics))];
-    return [group, await readWatermarks(sql, group, topics)] as const;
+    return [group, await readWatermarks(sql, { group, topics })] as const;
   });
   return new Map(await Promise.all(groups));
 };
@@ -56,7 +72,7 @@ const readAll = async (
 export const lagOf = (
   { topics }: Pick<HandlerStatus, "topics">,
   ends: readonly TopicEnd[],
-  watermarks: readonly Watermark[],
+  watermarks: readonly Pick<Watermark, "topic" | "partition" | "next">[],
 ): number =>
   ends
     .filter((end) => topics.includes(end.topic))

@@ -1,6 +1,8 @@
 /** Topics that a handler reads again: what would be read, what was begun, and how far it is. */
 
 import { fault } from "@outrider/event";
+import type { LogIdentity } from "@outrider/event";
+import { isOfLog, readWatermarks } from "@outrider/inbox";
 import type { Sql, TransactionSql } from "@outrider/postgres";
 import type { Page } from "./letters.ts";
 
@@ -14,7 +16,8 @@ export type ReplayWish = Readonly<{
 }>;
 
 /** Where a partition begins and ends in Kafka, and from where it is to be read. */
-export type Offered = Readonly<{ partition: number; low: number; high: number; begin: number }>;
+export type Offered = LogIdentity &
+  Readonly<{ partition: number; low: number; high: number; begin: number }>;
 
 export type PlannedRange = Readonly<{ partition: number; begin: number; until: number }>;
 
@@ -28,16 +31,23 @@ export type ReplayPlan = Readonly<{
   unread: readonly number[];
 }>;
 
-/** Nothing is changed. Above the group's watermark its own readers are at work. */
+/**
+ * Nothing is changed. Above the group's watermark its own readers are at work. Throws `conflict`
+ * where what the group has read is not what Kafka has now.
+ */
 export const planReplay = async (
   sql: Sql,
   { handler, group, topic, again }: ReplayWish,
   offered: readonly Offered[],
 ): Promise<ReplayPlan> => {
-  const rows = await sql<{ partition: number; next: number }[]>`
-    select partition, next_offset::float8 as next from outrider.watermarks
-    where "group" = ${group} and topic = ${topic}`;
+  const rows = await readWatermarks(sql, { group, topics: [topic] });
   const watermarks = new Map(rows.map((row) => [row.partition, row.next]));
+  for (const one of offered) {
+    const mark = rows.find((row) => row.partition === one.partition);
+    if (!mark || (mark.haltedAt === null && isOfLog(mark, one))) continue;
+    const why = mark.haltReason ?? "Kafka has another log than the one that was read";
+    throw fault("conflict", `${topic}/${one.partition} cannot be replayed: ${why}`);
+  }
   const ranges = offered.flatMap(({ partition, low, high, begin }) => {
     const until = Math.min(watermarks.get(partition) ?? low, high);
     const from = Math.max(low, begin);

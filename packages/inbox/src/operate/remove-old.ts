@@ -1,7 +1,8 @@
 /**
  * Removing old inbox rows, in bulk. A row is needed as long as its record may come again: until the
  * group's watermark is past it, and its topic has let go of it. So what is kept must be longer than
- * any topic's retention; the watermark is looked at here. Parked rows stay, and dead ones while
+ * any topic's retention; the watermark is looked at here, and that of a halted partition says
+ * nothing: it may be read again from its beginning. Parked rows stay, and dead ones while
  * there is a letter of them. Attempts are only read by people, and kept for as long.
  */
 
@@ -44,7 +45,7 @@ export const removeOldInbox = (
           and i."offset" < (
             select next_offset from outrider.watermarks w
             where w."group" = kept.consumer_group and w.topic = i.topic
-              and w.partition = i.partition)
+              and w.partition = i.partition and w.halted_at is null)
         limit ${rowsMax}))`;
     const names = handlers.map((one) => one.name);
     const attempts = await tx`

@@ -6,7 +6,8 @@
 
 import { randomUUID } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
-import type { Backoff, KafkaRecord } from "@outrider/event";
+import { fault } from "@outrider/event";
+import type { Backoff, KafkaRecord, LogIdentity } from "@outrider/event";
 import { breakerDefaults, createBreakers } from "../breaker.ts";
 import type { Breakers } from "../breaker.ts";
 import type { Handler } from "../handler.ts";
@@ -19,6 +20,7 @@ import { repeat } from "../repeat.ts";
 import type { Suspected } from "../trial.ts";
 import { createMarks, readMarked } from "../trials.ts";
 import { createWork } from "../work.ts";
+import { isOfLog, readWatermarks } from "./watermarks.ts";
 
 /** What is read of a partition: from `next` up to `until`, which is left out. */
 export type ReplayRange = Readonly<{ partition: number; next: number; until: number }>;
@@ -36,6 +38,8 @@ export type Replay = Readonly<{
 export type ReadRanges = (
   reading: Readonly<{
     topic: string;
+    /** What the offsets count in: of another log nothing is read. Null: it is not known. */
+    log: LogIdentity | null;
     ranges: readonly Readonly<{ partition: number; from: number; to: number }>[];
     onRecords(records: readonly KafkaRecord[], partition: number): Promise<void>;
     signal: AbortSignal;
@@ -64,7 +68,8 @@ const drainMs = 4000;
 
 /**
  * Until everything has an outcome, or it was told to stop. Throws what reading the topic throws;
- * then it may be resumed, too.
+ * then it may be resumed, too. Throws `conflict` when what the group has read is halted, or not
+ * there any more.
  */
 export const runReplay = async (
   handler: Handler,
@@ -72,6 +77,7 @@ export const runReplay = async (
   deps: ReplayDeps,
 ): Promise<"done" | "stopped"> => {
   const { sql, log } = deps;
+  const ofLog = await findLog(deps, replay);
   const isOwnName = replay.ranAs === handler.name;
   const own = { ...handler, name: replay.ranAs };
   const ended = new AbortController();
@@ -88,7 +94,7 @@ export const runReplay = async (
   const noting = repeat(progressMs, stop, note);
   let isDone = false;
   try {
-    await read(replay, parts, { ...deps, signal: stop });
+    await read({ ...replay, log: ofLog }, parts, { ...deps, signal: stop });
     await rest(() => [...parts.values()].every((one) => one.unresolved() === 0), stop);
     if (!isOwnName) await rest(async () => !(await hasDue(deps, own.name).catch(() => true)), stop);
     if (stop.aborted) return "stopped";
@@ -146,13 +152,33 @@ const openPartitions = (
     ]),
   );
 
-const read = (
+/** The log that the group has read as far as the replay is to read. */
+const findLog = async (
+  { sql, group }: ReplayDeps,
   { topic, ranges }: Replay,
+): Promise<LogIdentity | null> => {
+  let log: LogIdentity | null = null;
+  for (const mark of await readWatermarks(sql, { group, topics: [topic] })) {
+    const range = ranges.find((one) => one.partition === mark.partition);
+    if (!range) continue;
+    const { clusterId, topicId } = mark;
+    const isStrange = (log && !isOfLog(mark, log)) || range.until > mark.next;
+    if (mark.haltedAt !== null || isStrange) {
+      const why = mark.haltReason ?? "the group has not read this log so far";
+      throw fault("conflict", `${topic}/${mark.partition} cannot be replayed: ${why}`);
+    }
+    if (clusterId !== null && topicId !== null) log = { clusterId, topicId };
+  }
+  return log;
+};
+
+const read = (
+  { topic, ranges, log }: Replay & Readonly<{ log: LogIdentity | null }>,
   parts: Parts,
   { readRanges, signal }: Pick<ReplayDeps, "readRanges" | "signal">,
 ): Promise<void> =>
   readRanges({
-    topic,
+    ...{ topic, log },
     ranges: ranges.map(({ partition, next, until }) => ({ partition, from: next, to: until })),
     signal,
     onRecords: async (records, partition) => {
