@@ -14,6 +14,7 @@ export type { KafkaRecord, Log, OpenPublisher, Position, Publisher } from "./por
 export type { PublishRecord, RawRecord, Refusal, RefusalScope } from "./ports.ts";
 export type { Subscribe, Subscriber } from "./ports.ts";
 export type { SubscriberEvents, TopicPartition } from "./ports.ts";
+export { occurredMsOf } from "./occurred-at.ts";
 export { topicFor } from "./routing.ts";
 export type { Route } from "./routing.ts";
 export { partitionOf } from "./murmur2.ts";
