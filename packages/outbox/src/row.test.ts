@@ -89,11 +89,11 @@ describe("refused is", () => {
 
   test("a time that is none, or lies further ahead of the writer's clock than is allowed", () => {
     const at = (ms: number) => new Date(ms).toISOString();
-    for (const occurredAt of ["", "now", "2026-01-02T03:04:05+02:00", at(nowMs + 60_001)]) {
-      expect(isRefused({ ...note("hi"), occurredAt }, "event_invalid")).toBe(true);
+    for (const said of ["", "now", "2026-01-02T03:04:05+02:00", at(nowMs + 60_001)]) {
+      expect(isRefused({ ...note("hi"), occurredAt: said }, "event_invalid")).toBe(true);
     }
-    for (const occurredAt of [at(nowMs + 60_000), at(nowMs), "0001-01-01T00:00:00.000Z"]) {
-      expect(isFault(refusalOf({ ...note("hi"), occurredAt }))).toBe(false);
+    for (const said of [at(nowMs + 60_000), at(nowMs), "0001-01-01T00:00:00.000Z"]) {
+      expect(isFault(refusalOf({ ...note("hi"), occurredAt: said }))).toBe(false);
     }
   });
 
