@@ -206,7 +206,8 @@ describe("a connection of somebody else's", () => {
 
   test("neither a URL nor parameters take back what is pinned", async () => {
     const parameters = { DATESTYLE: "SQL, DMY", search_path: "shop" };
-    const url = `${urlOf()}?bytea_output=escape&datestyle=German&timezone=Asia/Tokyo`;
+    const wrong = "client_encoding=LATIN1&datestyle=German&timezone=Asia/Tokyo";
+    const url = `${urlOf()}?bytea_output=escape&${wrong}`;
     for (const open of [
       connect,
       (given: Parameters<typeof connect>[0]) => connectDatabase(given).$client,
