@@ -217,8 +217,9 @@ describe("a connection of somebody else's", () => {
         async (client) => {
           await checkConnection(client);
           const [row] = await client`
-            select current_setting('TimeZone') as zone, current_setting('search_path') as path`;
-          expect({ ...row }).toEqual({ zone: "UTC", path: "shop" });
+            select current_setting('TimeZone') as zone, current_setting('search_path') as path,
+              current_setting('IntervalStyle') as intervals`;
+          expect({ ...row }).toEqual({ zone: "UTC", path: "shop", intervals: "postgres" });
         },
       );
     }
