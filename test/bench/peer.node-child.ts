@@ -80,7 +80,6 @@ const handle = async ({ id, segment, payload }: Message): Promise<void> => {
     topic,
     key: text(segment),
     value: text(JSON.stringify(payload)),
-    timestampMs: Date.now(),
     headers: [
       ...constant,
       { ce_id: id },

@@ -28,8 +28,8 @@ export const openProducer = async (topic: string, lingerMs: number) => {
   producer.setPollInBackground(true);
 
   const produce = (record: PublishRecord, onAck?: () => void): void => {
-    const { value, key, timestampMs, headers } = record;
-    const rest = [timestampMs, onAck, headers] as never[];
+    const { value, key, headers } = record;
+    const rest = [undefined, onAck, headers] as never[];
     producer.produce(topic, null, value as Buffer, key as Buffer, ...rest);
     missing += 1;
   };

@@ -321,7 +321,6 @@ const recordOf = (row: Record<string, unknown>): PublishRecord => ({
   key: row.key as Buffer,
   value: Buffer.from("{}"),
   headers: [{ ce_id: String(row.event_id) }, { ce_sequence: String(row.sequence) }],
-  timestampMs: 0,
 });
 
 /** A producer as librdkafka has it by default: what is behind a refused record is sent. */
@@ -353,13 +352,13 @@ const openGapped: OpenPublisher = async () => {
       const done = new Promise<void>((resolve, reject) => {
         settle = (error) => (error ? reject(error) : resolve());
       });
-      for (const { topic, value, key, timestampMs, headers } of batch) {
+      for (const { topic, value, key, headers } of batch) {
         producer.produce(
           topic,
           null,
           value as Buffer,
           key as Buffer,
-          timestampMs,
+          undefined,
           undefined,
           headers as never,
         );

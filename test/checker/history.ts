@@ -9,7 +9,7 @@ export type LogRecord = Readonly<{
   key: string;
   partition: number;
   offset: number;
-  /** Everything that a consumer sees but the position: value, headers, timestamp. */
+  /** What two copies have in common: value and headers. */
   content: string;
 }>;
 

@@ -10,7 +10,6 @@ const record = (key: string): PublishRecord => ({
   key: Buffer.from(key),
   value: Buffer.alloc(0),
   headers: [],
-  timestampMs: 0,
 });
 
 const of = (...keys: string[]) => keys.map(record);

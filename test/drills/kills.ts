@@ -202,9 +202,9 @@ const report = (rows: readonly Row[]): DrillResult => {
   });
   const text = [
     `A backlog of ${events} events of 2,000 keys, drained by one process, undisturbed; the same`,
-    `behind ${killCount} processes that were killed (SIGKILL), one after the other, amid their work;`,
-    "and the same with one event in its middle that ends every process that takes it. Rates are those",
-    "from the first event that is through to the last one.",
+    `behind ${killCount} processes that were killed (SIGKILL) one after the other, amid their`,
+    "work; and the same with one event in its middle that ends every process that takes it. Rates",
+    "are those from the first event that is through to the last one.",
     "",
     "| of a | undisturbed, /s | after kills, /s | share | left then | killer's deaths | letters |",
     "| --- | --: | --: | --: | --: | --: | --- |",

@@ -57,13 +57,13 @@ export const logRecordOf = (record: KafkaRecord): LogRecord => {
   const headers = record.headers
     .flatMap((header) => Object.entries(header))
     .map(([name, bytes]) => [name, Buffer.from(bytes).toString("base64")]);
-  const { partition, offset, timestampMs } = record;
+  const { partition, offset } = record;
   const value = Buffer.from(record.value ?? []).toString();
   return {
     id: headerTexts(record.headers).ce_id ?? `no id at ${partition}/${offset}`,
     key: Buffer.from(record.key ?? []).toString(),
     partition,
     offset,
-    content: JSON.stringify({ headers, value, timestampMs }),
+    content: JSON.stringify({ headers, value }),
   };
 };

@@ -3,12 +3,14 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { join } from "node:path";
 import { connect } from "@outrider/postgres";
+import { findNodeBinary } from "@outrider/stack";
 import { createTestDatabase } from "../support/database.ts";
 import type { TestDatabase } from "../support/database.ts";
 import { someOrder } from "../support/shop.ts";
 import { until } from "../support/until.ts";
 
-const entry = join(import.meta.dirname, "../../apps/shop/src/http.ts");
+const entryOf = (name: string) => join(import.meta.dirname, `../../apps/shop/src/${name}.ts`);
+const entry = entryOf("http");
 
 let database: TestDatabase | undefined;
 
@@ -73,6 +75,32 @@ test("wrong settings are told in plain words, all at once, and end it", async ()
     ].join("\n"),
   );
 });
+
+test("neither of its processes starts on a database where triggers are skipped", async () => {
+  const sql = connect({ url: database?.url ?? "", name: "test-triggers", poolMax: 1 });
+  const name = new URL(database?.url ?? "").pathname.slice(1);
+  await sql`alter database ${sql(name)} set session_replication_role = replica`;
+  const env = {
+    DATABASE_URL: database?.url ?? "",
+    PORT: "0",
+    KAFKA_BOOTSTRAP_SERVERS: "127.0.0.1:1",
+  };
+  const node = findNodeBinary({ platform: process.platform, arch: process.arch }).path;
+  try {
+    for (const command of [
+      [process.execPath, entry],
+      [node, entryOf("worker")],
+    ]) {
+      const child = Bun.spawn(command, { env, stdout: "pipe", stderr: "pipe" });
+      const log = await new Response(child.stdout).text();
+      expect(await child.exited).toBe(1);
+      expect(log).toContain("could not start: Invalid Postgres settings: session_replication_role");
+    }
+  } finally {
+    await sql`alter database ${sql(name)} reset session_replication_role`;
+    await sql.end();
+  }
+}, 20_000);
 
 test("it serves, and when it is stopped finishes what is in flight", async () => {
   const password = new URL(database?.url ?? "").password;

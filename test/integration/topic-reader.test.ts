@@ -11,6 +11,7 @@ import { testKafka } from "../support/environment.ts";
 import { startKafkaBehindProxy } from "../support/kafka-behind-proxy.ts";
 import type { KafkaBehindProxy } from "../support/kafka-behind-proxy.ts";
 import { produce } from "../support/produce.ts";
+import { createTopicWith } from "../support/topic-settings.ts";
 import { createTopic } from "../support/topics.ts";
 
 const kafka = testKafka();
@@ -62,7 +63,7 @@ describe("the ends of topics", () => {
 
 describe("one record", () => {
   test("is read as it is; what retention has removed, or is not there yet, is none", async () => {
-    const topic = await createTopic(2);
+    const topic = await createTopicWith(2);
     await produce(kafka, topic, [
       ...many(0, 5),
       { partition: 1, id: "x", key: "k", value: "text", atMs: 1_700_000_000_000 },
@@ -82,6 +83,22 @@ describe("one record", () => {
     expect([await valueAt(1), await valueAt(2)]).toEqual(["undefined", "2"]);
     expect([await valueAt(5), await valueAt(500)]).toEqual(["undefined", "undefined"]);
     expect(await reader.readRecord({ topic, partition: 7, offset: 0 })).toBeUndefined();
+  });
+
+  test("of a topic of ours has the broker's time, whatever its producer says", async () => {
+    const topic = await createTopic(1);
+    const beganMs = Date.now();
+    const atMs = 1_700_000_000_000;
+    await produce(
+      kafka,
+      topic,
+      many(0, 3).map((one, n) => ({ ...one, atMs: atMs + n })),
+    );
+    for (const offset of [0, 1, 2]) {
+      const record = await reader.readRecord({ topic, partition: 0, offset });
+      expect(record?.timestampMs).toBeGreaterThanOrEqual(beganMs);
+      expect(record?.timestampMs).toBeLessThanOrEqual(Date.now());
+    }
   });
 
   test("of a topic that does not exist is a fault, and the reader goes on", async () => {
@@ -131,9 +148,9 @@ describe("a search", () => {
   });
 
   test("looks from the first record that is not older up to one that is not older", async () => {
-    const topic = await createTopic(1);
+    const topic = await createTopicWith(1);
     const at = (hours: number, id: string) => ({ partition: 0, id, atMs: nowMs + hours * hourMs });
-    // The fourth one was published late.
+    // The fourth one has an older time than those before it.
     await produce(kafka, topic, [at(-9, "a"), at(-5, "b"), at(-3, "c"), at(-8, "d"), at(-1, "e")]);
     const look = async (eventId: string, from: number, to?: number) => {
       const until = to === undefined ? undefined : new Date(nowMs + to * hourMs);

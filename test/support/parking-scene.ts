@@ -33,14 +33,15 @@ export let sql: Sql;
 let runners: Runner[];
 let partitions: Partition[];
 
-/** To be called once by the file that uses it. */
-export const useParkingScene = (): void => {
+/** To be called once by the file that uses it. Returns where its database is. */
+export const useParkingScene = (prepare?: (url: string) => Promise<void>): (() => string) => {
   beforeAll(async () => {
     database = await createTestDatabase();
+    await prepare?.(database.url);
     db = connectDatabase({ url: database.url, name: "parking-test", poolMax: 10 });
     sql = connect({ url: database.url, name: "parking-test-platform", poolMax: 8 });
     await sql`
-    create table effects (
+    create table public.effects (
       position bigint generated always as identity, key text, n int, unique (key, n)
     )`;
   });
@@ -57,6 +58,7 @@ export const useParkingScene = (): void => {
   });
 
   afterEach(resetScene);
+  return () => database.url;
 };
 
 /** Called at the end of each test, before anything of the scene is waited for. */

@@ -38,9 +38,11 @@ const limits: RelaySettings = { leaseTtlMs: 2000, leaseMarginMs: 300, renewMs: 1
 export const createRelayScene = async (
   openPublisher: OpenPublisher,
   log: Log = silentLog,
+  prepare?: (url: string) => Promise<void>,
 ): Promise<RelayScene> => {
   const database = await createTestDatabase();
   const { url } = database;
+  await prepare?.(url);
   const sql = connect({ url, name: "scene", poolMax: 8 });
   const db = connectDatabase({ url, name: "scene-writer" });
   const connection = connectStore({ url, name: "scene-relay", poolMax: 16 });

@@ -18,7 +18,7 @@ export type TestShop = Readonly<{
 
 export const createTestShop = (
   url: string,
-  connection: Partial<ConnectionSettings> = {},
+  { now = () => new Date(), ...connection }: Partial<ConnectionSettings & { now(): Date }> = {},
 ): TestShop => {
   const db = connectDatabase({ url, name: "test-shop", poolMax: 25, ...connection });
   const errors: object[] = [];
@@ -33,7 +33,7 @@ export const createTestShop = (
     db,
     outbox: createOutbox(catalogue),
     log,
-    now: () => new Date(),
+    now,
     newId: () => Bun.randomUUIDv7(),
     registry: { contentType: "text/plain", metrics: async () => "" },
     checks: { postgres: async () => void (await db.$client`select 1`) },

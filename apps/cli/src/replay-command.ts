@@ -22,7 +22,7 @@ export const addReplay = (program: Command, run: Finish): void => {
       .option("--partition <number>", "only this one", integer(0, 1_000_000))
       .option(
         "--since <time>",
-        "from the first record that is not older; from the first one",
+        "from the first record published since; from the first one otherwise",
         moment,
       )
       .option("--offset <number>", "from this one, with --partition", integer(0, idMax))

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { isFault } from "@outrider/event";
+import { fault, isFault } from "@outrider/event";
 import type { RelayState } from "@outrider/outbox";
 import { checkLeases, checkShards } from "./checks.ts";
 
@@ -64,4 +64,15 @@ test("a topic that is refused or stuck does not make it unready: the others go o
   const refused = [{ shard: 1, topic: "orders", error: new Error("no such topic") }];
   const aside = [{ shard: 1, topics: ["orders"] }];
   expect(failureOf(() => checkShards(state({ refused, aside })))).toBeUndefined();
+});
+
+test("a topic that refuses this host's clock makes it unready, any other does not", () => {
+  const refused = (reason: string) => {
+    const error = fault("publish_failed", `refused: ${reason}`, { details: { reason } });
+    return state({ refused: [{ shard: 1, topic: "orders", error }] });
+  };
+  expect(failureOf(() => checkShards(refused("UNKNOWN_TOPIC")))).toBeUndefined();
+  expect(String(failureOf(() => checkShards(refused("INVALID_TIMESTAMP"))))).toContain(
+    "refused: INVALID_TIMESTAMP",
+  );
 });

@@ -2,7 +2,7 @@
 
 import { removeExpiredKeys } from "@outrider/http";
 import { createOutbox } from "@outrider/outbox";
-import { connectDatabase } from "@outrider/postgres";
+import { checkAtStart, checkConnection, connectDatabase } from "@outrider/postgres";
 import { createLogger, createRegistry, createRequestMetric } from "@outrider/runtime";
 import { describeSettings, runProcess, setting, settingsOrExit } from "@outrider/runtime";
 import * as v from "valibot";
@@ -31,6 +31,7 @@ await runProcess({ name, log }, async (onStop) => {
   const limits = { statementTimeoutMs: 8_000, lockTimeoutMs: 5_000 };
   const db = connectDatabase({ url, name, poolMax, ...limits });
   onStop("database", () => db.$client.end({ timeout: 5 }));
+  await checkAtStart(db.$client);
   const registry = createRegistry({ service: name, deployment: settings.deployment });
   const app = createShop({
     db,
@@ -40,7 +41,7 @@ await runProcess({ name, log }, async (onStop) => {
     newId: () => Bun.randomUUIDv7(),
     registry,
     observe: createRequestMetric(registry),
-    checks: { postgres: async () => void (await db.$client`select 1`) },
+    checks: { postgres: () => checkConnection(db.$client) },
     readAsset: (file) =>
       Bun.file(Bun.resolveSync(`swagger-ui-dist/${file}`, import.meta.dir)).bytes(),
   });

@@ -52,6 +52,8 @@ export type FetchedPartition = FetchResponse["responses"][number]["partitions"][
 
 /** Bit of a batch that holds markers of transactions, not records. */
 const controlBit = 0b10_0000;
+/** Bit of a batch whose records all have the time at which the broker appended it. */
+const appendTimeBit = 0b1000;
 
 export const isBehind = (cursor: Cursor): boolean => cursor.next < cursor.end;
 
@@ -90,6 +92,7 @@ export const take = (
   const records: KafkaRecord[] = [];
   for (const batch of fetched.records ?? []) {
     const isControl = (batch.attributes & controlBit) !== 0;
+    const isAppendTime = (batch.attributes & appendTimeBit) !== 0;
     for (const record of isControl ? [] : batch.records) {
       const offset = batch.firstOffset + BigInt(record.offsetDelta);
       // A batch comes whole, so it may begin before what was asked for.
@@ -98,7 +101,9 @@ export const take = (
         topic,
         partition: cursor.partition,
         offset: Number(offset),
-        timestampMs: Number(batch.firstTimestamp + record.timestampDelta),
+        timestampMs: Number(
+          isAppendTime ? batch.maxTimestamp : batch.firstTimestamp + record.timestampDelta,
+        ),
         key: record.key,
         value: record.value,
         headers: record.headers.map(([name, value]): Header => {

@@ -15,8 +15,8 @@ export type WantedRecord = Readonly<{
   /** Looks only where Kafka's default partitioner puts this key; a topic may have grown since. */
   key?: string | undefined;
   /**
-   * From the first record that is not older, up to the first one that is not older than `until`:
-   * what was published late, with its own older time, is behind that one.
+   * From the first record that was not published before, up to the first one that was not published
+   * before `until`. A topic that takes its producers' times may have records out of order.
    */
   since: Date;
   until?: Date | undefined;

@@ -41,7 +41,7 @@ describe("planTopic", () => {
 
   test("a setting that the cluster does not tell counts as different", () => {
     const { differences } = planTopic(spec, "dev", { ...present, configs: {} });
-    expect(differences.map((one) => one.actual)).toEqual(Array(5).fill("unset"));
+    expect(differences.map((one) => one.actual)).toEqual(Array(6).fill("unset"));
   });
 });
 

@@ -27,6 +27,8 @@ export const topicConfigs = (
   "cleanup.policy": spec.cleanup,
   "compression.type": spec.compression === "none" ? "uncompressed" : spec.compression,
   "max.message.bytes": String(spec.maxMessageBytes),
+  // No host's clock decides how long a record is kept, or whether it is taken.
+  "message.timestamp.type": "LogAppendTime",
   "min.insync.replicas": String(spec.minInSyncReplicas[profile]),
   "retention.ms": String(spec.retentionMs),
 });

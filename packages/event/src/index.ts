@@ -16,6 +16,7 @@ export type { PartitionLog, Position, Publisher, PublishRecord, RawRecord } from
 export type { ReadLogs, Refusal, RefusalScope } from "./ports.ts";
 export type { Subscribe, Subscriber } from "./ports.ts";
 export type { SubscriberEvents, SubscriberVitals, TopicPartition } from "./ports.ts";
+export { occurredMsOf } from "./occurred-at.ts";
 export { topicFor } from "./routing.ts";
 export type { Route } from "./routing.ts";
 export { partitionOf } from "./murmur2.ts";

@@ -21,14 +21,16 @@ export type KafkaConnection = Readonly<{
  */
 export type Header = Readonly<Record<string, Uint8Array>>;
 
+/**
+ * A record's time is when it is published, or the broker's own: retention deletes by it, and the
+ * broker refuses what lies ahead. When an event occurred stands in its headers.
+ */
 export type PublishRecord = Readonly<{
   topic: string;
   key: Uint8Array;
   value: Uint8Array;
   /** Each an object with exactly one key, like `Header`; text is sent as UTF-8. */
   headers: readonly Readonly<Record<string, Uint8Array | string>>[];
-  /** Milliseconds since 1970, the event's own time, so that a duplicate is byte-identical. */
-  timestampMs: number;
 }>;
 
 /** A record that is no event of an app's, such as a copy of one that was given up. */
@@ -110,6 +112,7 @@ export type KafkaRecord = TopicPartition &
     offset: number;
     /** Under which leader the record was written, where the client says it. */
     leaderEpoch?: number;
+    /** When it was published, in milliseconds since 1970. */
     timestampMs: number;
     key: Uint8Array | null;
     value: Uint8Array | null;

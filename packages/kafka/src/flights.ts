@@ -3,7 +3,7 @@
 import { fault } from "@outrider/event";
 import type { Fault, PublishRecord, Refusal } from "@outrider/event";
 import type { DeliveryError } from "./delivery-report.ts";
-import { reasonOf, scopeOf } from "./refusal.ts";
+import { hintOf, reasonOf, scopeOf } from "./refusal.ts";
 
 /** A delivery in flight. One topic has one that is being sent, so reports are told by topic. */
 export type Flight = {
@@ -75,7 +75,7 @@ export const createFlights = (): Flights => {
       const reason = reasonOf(error.code);
       const what = topic === undefined ? "this producer" : `a record of ${topic}`;
       const details = { scope: scopeOf(error.code), reason, topic } satisfies Refusal;
-      const message = `Kafka refused ${what}: ${reason}, ${error.message}`;
+      const message = `Kafka refused ${what}: ${reason}, ${error.message}${hintOf(error.code)}`;
       end(fault("publish_failed", message, { details, cause: error }));
     },
   };

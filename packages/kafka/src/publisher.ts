@@ -160,14 +160,15 @@ const createPublisher = (producer: Client, limits: Limits): Publisher => {
 
 /** `produce` throws; an error of librdkafka has a code. */
 const tryProduce = (producer: Client, record: PublishRecord): LibrdKafkaError | undefined => {
-  const { topic, value, key, timestampMs, headers } = record;
+  const { topic, value, key, headers } = record;
   try {
     producer.produce(
       topic,
       null,
       value as Buffer,
       key as Buffer,
-      timestampMs,
+      // The client takes the time of this call.
+      undefined,
       undefined,
       headers as MessageHeader[],
     );

@@ -105,5 +105,14 @@ const recordOf = (message: Message): KafkaRecord => ({
   // The client gives keys as bytes, its types allow text.
   key: typeof message.key === "string" ? Buffer.from(message.key) : (message.key ?? null),
   value: message.value,
-  headers: (message.headers ?? []) as Header[],
+  headers: ((message.headers ?? []) as Header[]).map(wholeHeader),
 });
+
+/**
+ * The client assigns a header's value to a property of its name. For `__proto__` that makes the
+ * value the object's prototype in place of a property: it is given one here.
+ */
+const wholeHeader = (header: Header): Header => {
+  const prototype: unknown = Object.getPrototypeOf(header);
+  return prototype === Object.prototype ? header : { ["__proto__"]: prototype as Uint8Array };
+};

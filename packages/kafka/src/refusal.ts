@@ -14,7 +14,6 @@ const scopes: Readonly<Record<number, RefusalScope>> = {
   // The same bytes would be refused again.
   [ERRORS.ERR_MSG_SIZE_TOO_LARGE]: "record",
   [ERRORS.ERR_RECORD_LIST_TOO_LARGE]: "record",
-  [ERRORS.ERR_INVALID_TIMESTAMP]: "record",
   [ERRORS.ERR__BAD_MSG]: "record",
   [ERRORS.ERR__INVALID_ARG]: "record",
   // INVALID_RECORD, which the client's table does not have.
@@ -25,6 +24,8 @@ const scopes: Readonly<Record<number, RefusalScope>> = {
   [ERRORS.ERR__UNKNOWN_TOPIC]: "topic",
   [ERRORS.ERR__UNKNOWN_PARTITION]: "topic",
   [ERRORS.ERR_TOPIC_EXCEPTION]: "topic",
+  // A record's time is that of this host's clock. Topics that take the broker's time go on.
+  [ERRORS.ERR_INVALID_TIMESTAMP]: "topic",
 };
 
 const names = new Map(Object.entries(ERRORS).map(([name, code]) => [code, nameOf(name)]));
@@ -35,5 +36,13 @@ function nameOf(constant: string): string {
 }
 
 export const scopeOf = (code: number): RefusalScope => scopes[code] ?? "producer";
+
+const hints: Readonly<Record<number, string>> = {
+  [ERRORS.ERR_INVALID_TIMESTAMP]:
+    "; the clock of this host and the broker's are further apart than the topic takes",
+};
+
+/** What is to be mended, where the broker's words do not say it. */
+export const hintOf = (code: number): string => hints[code] ?? "";
 
 export const reasonOf = (code: number): string => names.get(code) ?? `code ${code}`;

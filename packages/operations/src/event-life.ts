@@ -62,7 +62,10 @@ export type EventLife = Readonly<{
 const payloadCharsMax = 20_000;
 /** Records that a search looks at, and how long it may take, over all topics. */
 const search = { recordsMax: 20_000, deadlineMs: 3000 } as const;
-/** A record's time is the event's own, by the clock that its id has its time from. */
+/**
+ * A record is published after its event got its id; the two times are of two hosts' clocks, which
+ * may be so far apart.
+ */
 const clockSlackMs = 1000;
 
 /** Throws `not_found` when nothing that was looked at knows the event. */
@@ -101,7 +104,13 @@ const placeOf = ({ inbox, parked, letters }: EventFacts): Place | undefined => {
 };
 
 /** `isPart`: the search has come to its bounds. */
-type Looked = Readonly<{ state: RecordState; record?: KafkaRecord; isPart?: boolean }>;
+type Looked = Readonly<{
+  state: RecordState;
+  record?: KafkaRecord;
+  isPart?: boolean;
+  /** Records that were published before have not been looked at. */
+  since?: Date;
+}>;
 type Looking = Readonly<{ query: LifeQuery; place: Place | undefined; isWaiting: boolean }>;
 
 const findRecord = async (deps: LifeDeps, looking: Looking): Promise<Looked> => {
@@ -132,14 +141,14 @@ const searchTopics = async (
   let isPart = false;
   for (const one of topics) {
     const deadlineMs = endMs - performance.now();
-    if (deadlineMs <= 0 || recordsMax <= 0) return { state: "not found", isPart: true };
+    if (deadlineMs <= 0 || recordsMax <= 0) return { state: "not found", isPart: true, since };
     const wanted = { topic: one, eventId: id, since, ...(key !== undefined && { key }) };
     const { record, examined, isWhole } = await findIn(kafka, wanted, { recordsMax, deadlineMs });
     if (record) return { state: "found", record };
     recordsMax -= examined;
     isPart ||= !isWhole;
   }
-  return { state: "not found", isPart };
+  return { state: "not found", isPart, since };
 };
 
 /** A topic that a handler asks for need not be there. */
@@ -169,12 +178,14 @@ const timeOf = (id: string): number | undefined =>
 
 const unknown = (
   { id, topic }: LifeQuery,
-  { state, isPart = false, isWhole }: Looked & Readonly<{ isWhole: boolean }>,
+  { state, isPart = false, since, isWhole }: Looked & Readonly<{ isWhole: boolean }>,
 ) => {
   const rows = isWhole ? "" : `, of which the oldest ${outboxRowsMax} rows were looked at`;
   const where = topic === undefined ? "the topics that handlers read" : topic;
+  const from = since && since.getTime() > 0 ? ` from ${since.toISOString()} on` : "";
   const part = isPart ? ", of which a part was looked at" : "";
-  const kafka = state === "away" ? "Kafka could not be asked" : `nor is it in ${where}${part}`;
+  const kafka =
+    state === "away" ? "Kafka could not be asked" : `nor is it in ${where}${from}${part}`;
   const who = `No handler and no letter knows an event ${id}, nor does the outbox${rows}`;
   return fault("not_found", `${who}; ${kafka}`);
 };
@@ -202,10 +213,16 @@ const envelopeOf = (id: string, { stored }: EventFacts, record: KafkaRecord | un
   const { topic } = source;
   try {
     const { type, version, source: from, occurredAt } = decodeRecord(source);
-    return { type, version, source: from, topic, key, occurredAt: new Date(occurredAt) };
+    return { type, version, source: from, topic, key, occurredAt: dateOf(occurredAt) };
   } catch {
     return { ...nothing, topic, key, occurredAt: new Date(source.timestampMs) };
   }
+};
+
+/** What other producers have written there may be no time. */
+const dateOf = (text: string): Date | null => {
+  const date = new Date(text);
+  return Number.isNaN(date.getTime()) ? null : date;
 };
 
 const keptRecord = (stored: NonNullable<EventFacts["stored"]>): KafkaRecord => ({

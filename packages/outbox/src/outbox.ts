@@ -43,9 +43,18 @@ export type Outbox = Readonly<{
 export type OutboxSettings = Readonly<{
   /** Relays are told of commits at most once in so many milliseconds; 0: never. */
   hintMs?: number;
+  /** How far ahead of this process's clock an event may say that it occurred, milliseconds. */
+  occurredAheadMaxMs?: number;
+  /** This process's clock, milliseconds since 1970. */
+  nowMs?: () => number;
 }>;
 
-export const createOutbox = (catalogue: Catalogue, { hintMs = 5 }: OutboxSettings = {}): Outbox => {
+const dayMs = 86_400_000;
+const defaults = { hintMs: 5, occurredAheadMaxMs: dayMs, nowMs: Date.now } as const;
+
+export const createOutbox = (catalogue: Catalogue, settings: OutboxSettings = {}): Outbox => {
+  const { hintMs, ...bounds } = { ...defaults, ...settings };
+  const rules = { catalogue, ...bounds };
   const units = new WeakMap<Database | Transaction, Unit>();
   const hints = new WeakMap<Database | Transaction, () => void>();
 
@@ -59,7 +68,7 @@ export const createOutbox = (catalogue: Catalogue, { hintMs = 5 }: OutboxSetting
   const write = (tx: Transaction, ...events: Events): Promise<void> =>
     insertRows(
       tx,
-      events.map((event) => rowOf(catalogue, event)),
+      events.map((event) => rowOf(rules, event)),
     );
 
   const run = async <T>(tx: Transaction, unit: Unit, work: Work<T>): Promise<T> => {
@@ -73,7 +82,7 @@ export const createOutbox = (catalogue: Catalogue, { hintMs = 5 }: OutboxSetting
 
   const transact = async <T>(db: Database | Transaction, work: Work<T>): Promise<T> => {
     const outer = units.get(db);
-    const unit = createUnit(catalogue);
+    const unit = createUnit(rules);
     let inserted: Promise<void> | undefined;
     const running = begin(db, async (tx) => {
       units.set(tx, unit);

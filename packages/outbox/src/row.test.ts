@@ -15,6 +15,8 @@ const noted = defineEvent({
   key: (data) => data.id,
 });
 const catalogue = defineCatalogue([topic], [noted]);
+const nowMs = Date.UTC(2026, 0, 2);
+const rules = { catalogue, nowMs: () => nowMs, occurredAheadMaxMs: 60_000 };
 
 const id = "0192f0c1-7a3e-7b54-9c55-3f0c8a1d2e4b";
 const occurredAt = new Date(1_700_000_000_123);
@@ -23,7 +25,7 @@ const note = (text: string, key = "n-1") =>
 
 const refusalOf = (event: Envelope): unknown => {
   try {
-    return rowOf(catalogue, event);
+    return rowOf(rules, event);
   } catch (error) {
     return error;
   }
@@ -34,7 +36,7 @@ const isRefused = (event: Envelope, code: FaultCode) => isFault(refusalOf(event)
 test("a row holds what the event says, its data completed by the schema", () => {
   const cause = { id: "c" };
   const event = { ...note("hi"), headers: { correlationId: "c", causationId: cause.id } };
-  const row = rowOf(catalogue, event);
+  const row = rowOf(rules, event);
   expect({ ...row, key: row.key.toString(), payload: JSON.parse(row.payload.toString()) }).toEqual({
     eventId: id,
     type: "note.noted",
@@ -55,19 +57,19 @@ test("a row holds what the event says, its data completed by the schema", () => 
 });
 
 test("keys and data are UTF-8", () => {
-  const row = rowOf(catalogue, note("Zoë 🚲", "ключ"));
+  const row = rowOf(rules, note("Zoë 🚲", "ключ"));
   expect(row.key.toString("hex")).toBe(Buffer.from("ключ", "utf8").toString("hex"));
   expect(JSON.parse(row.payload.toString("utf8"))).toMatchObject({ text: "Zoë 🚲" });
 });
 
 test("an event whose position is not known has none", () => {
   const event = noted.create({ id: "n-1", text: "hi" }, { id, occurredAt });
-  expect(rowOf(catalogue, event).sequence).toBeNull();
+  expect(rowOf(rules, event).sequence).toBeNull();
 });
 
 test("the topic is the definition's, whatever the envelope may say", () => {
   const forged = { ...note("hi"), topic: "elsewhere" };
-  expect(rowOf(catalogue, forged).topic).toBe("notes");
+  expect(rowOf(rules, forged).topic).toBe("notes");
 });
 
 describe("refused is", () => {
@@ -83,6 +85,16 @@ describe("refused is", () => {
 
   test("an empty key, which would keep order for nobody", () => {
     expect(isRefused(note("hi", ""), "event_invalid")).toBe(true);
+  });
+
+  test("a time that is none, or lies further ahead of the writer's clock than is allowed", () => {
+    const at = (ms: number) => new Date(ms).toISOString();
+    for (const said of ["", "now", "2026-01-02T03:04:05+02:00", at(nowMs + 60_001)]) {
+      expect(isRefused({ ...note("hi"), occurredAt: said }, "event_invalid")).toBe(true);
+    }
+    for (const said of [at(nowMs + 60_000), at(nowMs), "0001-01-01T00:00:00.000Z"]) {
+      expect(isFault(refusalOf({ ...note("hi"), occurredAt: said }))).toBe(false);
+    }
   });
 
   test("what could be larger than its topic takes, however it is large", () => {

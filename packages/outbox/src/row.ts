@@ -1,6 +1,6 @@
 /** An event as an outbox row, checked: nothing gets in that Kafka or a reader would refuse. */
 
-import { fault, rowHeaders } from "@outrider/event";
+import { fault, occurredMsOf, rowHeaders } from "@outrider/event";
 import type { Catalogue, Envelope } from "@outrider/event";
 import type { OutboxRow } from "./insert.ts";
 
@@ -10,12 +10,22 @@ import type { OutboxRow } from "./insert.ts";
  */
 const frameBytes = 1024;
 
+export type RowRules = Readonly<{
+  catalogue: Catalogue;
+  /** The writer's clock, milliseconds since 1970. */
+  nowMs(): number;
+  /** How far ahead of that clock an event may say that it occurred. */
+  occurredAheadMaxMs: number;
+}>;
+
 /** Throws `event_unknown`, `topic_unknown`, `event_invalid` or `event_too_large`. */
-export const rowOf = (catalogue: Catalogue, event: Envelope): OutboxRow => {
+export const rowOf = (rules: RowRules, event: Envelope): OutboxRow => {
+  const { catalogue } = rules;
   const definition = catalogue.definitionOf(event.type, event.version);
   const topic = catalogue.topicOf(definition.topic);
   const data = definition.parse(event.data);
   if (event.key === "") throw fault("event_invalid", `${event.type} has an empty key`);
+  assertOccurred(event, rules);
   const key = Buffer.from(event.key);
   const payload = Buffer.from(JSON.stringify(data));
   const headers = JSON.stringify(rowHeaders(event));
@@ -35,4 +45,20 @@ export const rowOf = (catalogue: Catalogue, event: Envelope): OutboxRow => {
     headers,
     payload,
   };
+};
+
+/** Any time back is taken: a backfill writes what occurred long ago. */
+const assertOccurred = (
+  { type, occurredAt }: Envelope,
+  { nowMs, occurredAheadMaxMs }: RowRules,
+): void => {
+  const occurredMs = occurredMsOf(occurredAt);
+  if (occurredMs === undefined) {
+    throw fault(
+      "event_invalid",
+      `${type} has an invalid occurredAt: it must be a UTC RFC 3339 time`,
+    );
+  }
+  if (occurredMs - nowMs() <= occurredAheadMaxMs) return;
+  throw fault("event_invalid", `${type} says that it occurred in the future: ${occurredAt}`);
 };

@@ -2,9 +2,10 @@
 
 import { setTimeout as delay } from "node:timers/promises";
 import { fault } from "@outrider/event";
-import type { Catalogue, Emit } from "@outrider/event";
+import type { Emit } from "@outrider/event";
 import type { OutboxRow } from "./insert.ts";
 import { rowOf } from "./row.ts";
+import type { RowRules } from "./row.ts";
 
 export type Unit = {
   readonly rows: OutboxRow[];
@@ -20,7 +21,7 @@ export type Unit = {
 /** How long the end of a unit waits for units inside of it that nobody waited for. */
 const strayMs = 1000;
 
-export const createUnit = (catalogue: Catalogue): Unit => {
+export const createUnit = (rules: RowRules): Unit => {
   const rows: OutboxRow[] = [];
   let isOpen = true;
   return {
@@ -28,7 +29,7 @@ export const createUnit = (catalogue: Catalogue): Unit => {
     // Checked and encoded here, so that the caller sees what is wrong where it is.
     emit: (...events) => {
       if (!isOpen) throw fault("emit_after_end", "Events were emitted after their work had ended");
-      rows.push(...events.map((event) => rowOf(catalogue, event)));
+      rows.push(...events.map((event) => rowOf(rules, event)));
     },
     close: () => {
       isOpen = false;

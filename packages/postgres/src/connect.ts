@@ -6,6 +6,7 @@
 import { drizzle } from "drizzle-orm/postgres-js";
 import type { PostgresJsDatabase } from "drizzle-orm/postgres-js";
 import postgres from "postgres";
+import { pinned, usual } from "./session-settings.ts";
 
 /** A postgres.js client. */
 export type Sql = postgres.Sql;
@@ -30,12 +31,12 @@ export type ConnectionSettings = Readonly<{
   lockTimeoutMs?: number;
   /** Zero: no limit. */
   statementTimeoutMs?: number;
-  /** Further parameters of the server for these connections, such as the planner's. */
+  /** Further parameters of the server, such as the planner's; what is pinned stays pinned. */
   parameters?: Readonly<Record<string, string>>;
 }>;
 
-export const connect = (settings: ConnectionSettings): Sql =>
-  postgres(settings.url, {
+export const connect = (settings: ConnectionSettings): Sql => {
+  const sql = postgres(settings.url, {
     max: settings.poolMax ?? 10,
     connect_timeout: settings.connectTimeoutS ?? 3,
     // Postgres notices of a "does exist already" kind are not worth a line on stdout.
@@ -43,15 +44,32 @@ export const connect = (settings: ConnectionSettings): Sql =>
     // Capped, so that a database that comes back is used again within a second or two.
     backoff: (attempt: number) => Math.min(0.1 * 2 ** attempt, 1),
     connection: {
+      ...usual,
       application_name: settings.name,
-      // The fences of outbox and inbox are right in READ COMMITTED and wrong above it.
-      default_transaction_isolation: "read committed",
-      idle_in_transaction_session_timeout: settings.idleInTransactionTimeoutMs ?? 30_000,
-      lock_timeout: settings.lockTimeoutMs ?? 0,
-      statement_timeout: settings.statementTimeoutMs ?? 0,
+      ...timeoutsOf(settings),
       ...settings.parameters,
     },
   });
+  pin(sql);
+  return sql;
+};
+
+/** As texts: the driver leaves out what is falsy, and the server's own limit would hold. */
+const timeoutsOf = (settings: ConnectionSettings): Record<string, string> => ({
+  idle_in_transaction_session_timeout: String(settings.idleInTransactionTimeoutMs ?? 30_000),
+  lock_timeout: String(settings.lockTimeoutMs ?? 0),
+  statement_timeout: String(settings.statementTimeoutMs ?? 0),
+});
+
+/** In what the driver has made of the settings, since it prefers parameters of the URL. */
+const pin = ({ options }: Sql): void => {
+  const parameters: Record<string, unknown> = options.connection;
+  const names = new Set(Object.keys(pinned).map((name) => name.toLowerCase()));
+  for (const name of Object.keys(parameters)) {
+    if (names.has(name.toLowerCase())) delete parameters[name];
+  }
+  Object.assign(parameters, pinned);
+};
 
 export const connectDatabase = (settings: ConnectionSettings): Database =>
   drizzle(connect(settings)) as Database;

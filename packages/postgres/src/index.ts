@@ -1,3 +1,4 @@
+export { checkAtStart, checkConnection } from "./check-connection.ts";
 export { connect, connectDatabase } from "./connect.ts";
 export type { ConnectionSettings, Database, Sql, Transaction } from "./connect.ts";
 export { headerPairs, headersOf, pairsOf } from "./header-pairs.ts";

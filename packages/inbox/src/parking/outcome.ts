@@ -302,8 +302,8 @@ const integerOf = (text: string | undefined): number | null => {
   return Number.isSafeInteger(number) ? number : null;
 };
 
-/** The years 1 to 9999: what Postgres and everybody who reads it agree on. */
-const [timeMinMs, timeMaxMs] = [-62_135_596_800_000, 253_402_300_799_999];
+/** The years 100 to 9999: the driver reads years of two digits as others. */
+const [timeMinMs, timeMaxMs] = [-59_011_459_200_000, 253_402_300_799_999];
 
 /** The event's own time, where it says one; else the record's. Milliseconds. */
 const timeOf = (text: string | undefined, { timestampMs }: KafkaRecord): number => {

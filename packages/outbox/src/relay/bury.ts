@@ -1,5 +1,7 @@
 /** Giving an event up: a dead letter, and a block for its key unless the policy is `skip`. */
 
+import { occurredMsOf } from "@outrider/event";
+import type { PublishRecord } from "@outrider/event";
 import { pairsOf } from "@outrider/postgres";
 import type { Sql } from "@outrider/postgres";
 import type { Lease } from "./lease.ts";
@@ -68,14 +70,14 @@ export const buryHeld = async (
 
 /** One letter per event, with its record's headers: burying it once more opens it again. */
 const letterSql = (sql: Sql, { row, cause, policy }: Burial, from: "gone") => {
-  const { headers, timestampMs } = recordOf(row);
+  const { headers } = recordOf(row);
   return sql`letter as (
       insert into outrider.dead_letters as letter
         (origin, event_id, type, version, sequence, topic, key, headers, payload, code, message,
           fingerprint, skipped, occurred_at)
       select 'relay', event_id, type, version, sequence, topic, key, ${sql.json(pairsOf(headers))},
         payload, ${cause.code}, ${cause.message}, ${`relay ${row.topic} ${cause.code}`},
-        ${policy === "skip"}, to_timestamp(${timestampMs / 1000}::float8)
+        ${policy === "skip"}, to_timestamp(${occurredSecondsOf(row, headers)}::float8)
       from ${sql(from)}
       on conflict (event_id, handler) do update
       set state = 'open', attempts = letter.attempts + 1, code = excluded.code,
@@ -86,4 +88,18 @@ const letterSql = (sql: Sql, { row, cause, policy }: Burial, from: "gone") => {
       insert into outrider.dead_letter_history (letter, action, message)
       select letter.id, 'buried', ${`${cause.code}: ${cause.message}`} from letter
     )`;
+};
+
+/** Postgres holds more, and the driver reads a year below 100 as one of the last century. */
+const [earliestMs, latestMs] = [Date.UTC(100, 0), Date.UTC(9999, 11, 31)];
+
+/**
+ * What `ce_time` says, else when the row was written, within what every statement and reader of
+ * letters takes: a time that Postgres refused would keep its shard from going on.
+ */
+const occurredSecondsOf = (row: PendingRow, headers: PublishRecord["headers"]): number => {
+  const said = headers.findLast((header) => Object.hasOwn(header, "ce_time"))?.ce_time;
+  const ms = said === undefined ? undefined : occurredMsOf(Buffer.from(said).toString("utf8"));
+  const occurredMs = ms === undefined || ms < earliestMs ? row.createdMs : ms;
+  return Math.min(Math.max(occurredMs, earliestMs), latestMs) / 1000;
 };

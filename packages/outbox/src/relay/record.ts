@@ -58,20 +58,13 @@ export const recordOf = (row: PendingRow): PublishRecord => {
   const headers = attributesOf(row);
   for (const name in stored) headers.push(header(name, stored[name]));
   const { topic, key, payload: value } = row;
-  return { topic, key, value, headers, timestampMs: timestampOf(stored, row) };
+  return { topic, key, value, headers };
 };
 
 /** `writeRecord`'s: order, repetition and bytes of its headers are as they were. */
 const rawRecordOf = (row: PendingRow, pairs: readonly HeaderPair[]): PublishRecord => {
   const { topic, key, payload: value } = row;
-  const timestampMs = timestampOf(Object.fromEntries(pairs), row);
-  return { topic, key, value, headers: headersOf(pairs), timestampMs };
-};
-
-/** Raw rows, and those of writers in other languages, need not say when it happened. */
-const timestampOf = (stored: Record<string, unknown>, row: PendingRow): number => {
-  const occurredMs = Date.parse(String(stored.ce_time));
-  return Number.isNaN(occurredMs) ? row.createdMs : occurredMs;
+  return { topic, key, value, headers: headersOf(pairs) };
 };
 
 const attributesOf = (row: PendingRow): RecordHeader[] => {
