@@ -33,7 +33,7 @@ export const startBenchStage = async (
   const job = { host, report, stateDir, onStart: (child: Child) => void children.push(child) };
   const postgres = await startPostgres(job, await choosePort([0]));
   const ports = { broker: await choosePort([0]), controller: await choosePort([0]) };
-  const kafka = await startKafka(job, ports, brokerOptions);
+  const kafka = await startKafka(job, ports, { jvmOptions: brokerOptions });
   return {
     url: postgres.url,
     bootstrapServers: kafka.url,

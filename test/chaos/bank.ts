@@ -36,6 +36,10 @@ export type BankCounts = {
   vanished: number;
   asynchronous: number;
   poisoned: number;
+  /** Events of a version that no handler knows yet. */
+  newer: number;
+  /** Transfers by a writer whose clock is wrong. */
+  mistimed: number;
   failed: number;
 };
 
@@ -76,7 +80,7 @@ export const startBank = (settings: BankSettings): Bank => {
   });
   const counts: BankCounts = {
     ...{ transfers: 0, rollbacks: 0, savepoints: 0, late: 0 },
-    ...{ vanished: 0, asynchronous: 0, poisoned: 0, failed: 0 },
+    ...{ vanished: 0, asynchronous: 0, poisoned: 0, newer: 0, mistimed: 0, failed: 0 },
   };
   const scene = { db, settings, counts, ordinary: on(topic), small: on(smallTopic) };
   let isOver = false;
@@ -106,12 +110,18 @@ const choose = (dice: number): ((scene: Scene) => Promise<void>) => {
   if (dice < 0.095) return vanish;
   if (dice < 0.13) return commitAsynchronously;
   if (dice < 0.14) return poison;
+  if (dice < 0.15) return writeNewer;
+  if (dice < 0.18) return transferMistimed;
   return transfer;
 };
 
 /** Locks the accounts in one order and moves money; each account's event carries its version. */
 const move = async (
-  { settings, ordinary }: Pick<Scene, "settings" | "ordinary">,
+  {
+    settings,
+    ordinary,
+    occurredAt = new Date(),
+  }: Pick<Scene, "settings" | "ordinary"> & Readonly<{ occurredAt?: Date }>,
   tx: Transaction,
   emit: Emit,
 ): Promise<void> => {
@@ -124,13 +134,36 @@ const move = async (
       update public.accounts
       set version = version + 1, balance = balance + ${account === from ? -1 : 1}
       where name = ${name} returning version`;
-    emit(ordinary.count(name, row?.version));
+    emit(ordinary.count(name, row?.version, { occurredAt }));
   }
 };
 
 const transfer = async (scene: Scene): Promise<void> => {
   await scene.ordinary.outbox.transact(scene.db, (tx, emit) => move(scene, tx, emit));
   scene.counts.transfers += 1;
+};
+
+const hourMs = 3_600_000;
+/** A backfill of ten years ago, a clock that is hours behind, and one that is hours ahead. */
+const clockErrorsMs = [-10 * 365 * 24 * hourMs, -5 * hourMs, 20 * hourMs];
+
+const transferMistimed = async (scene: Scene): Promise<void> => {
+  const index = Math.floor(scene.settings.random() * clockErrorsMs.length);
+  const occurredAt = new Date(Date.now() + (clockErrorsMs[index] as number));
+  await scene.ordinary.outbox.transact(scene.db, (tx, emit) =>
+    move({ ...scene, occurredAt }, tx, emit),
+  );
+  scene.counts.mistimed += 1;
+};
+
+/** Of a key of its own, which waits behind it until a worker knows the version. */
+const writeNewer = async ({ db, ordinary, counts }: Scene): Promise<void> => {
+  const key = `newer-${randomUUID()}`;
+  await ordinary.outbox.transact(db, async (_tx, emit) => {
+    emit(ordinary.count(key, 1), ordinary.count(key, 2, { version: 2 }));
+    emit(ordinary.count(key, 3));
+  });
+  counts.newer += 1;
 };
 
 const rollBack = async (scene: Scene): Promise<void> => {

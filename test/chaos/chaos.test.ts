@@ -7,7 +7,7 @@ import type { ChaosReport } from "./run-chaos.ts";
 
 const run = (seed: number, brokers: 1 | 3, without?: RegExp) =>
   runChaos({
-    ...{ seed, seconds: 45, brokers, lateMs: 6000, longMs: 6000, pauseMs: 120 },
+    ...{ seed, seconds: 45, brokers, lateMs: 6000, longMs: 6000, pausedMs: 9000, pauseMs: 120 },
     ...(without && { without, isEachMet: true }),
     env: testEnvironment(),
     say: () => {},

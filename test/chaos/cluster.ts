@@ -30,6 +30,7 @@ const fullMs = 15_000;
 
 /** So that what is under test happens within seconds: leaders move, replicas leave the set. */
 const settings = {
+  "log.retention.check.interval.ms": "3000",
   "broker.heartbeat.interval.ms": "500",
   "broker.session.timeout.ms": "3000",
   "replica.lag.time.max.ms": "3000",

@@ -11,7 +11,7 @@ const sceneOf = (ready: number, violations: string[]): FaultScene => {
   const service = { proxy } as Service;
   const stage = { postgres: service, broker: service } as unknown as Stage;
   return {
-    ...{ stage, leaseTtlMs: 1, longMs: 1, random: () => 0, sql: undefined as never },
+    ...{ stage, leaseTtlMs: 1, longMs: 1, pauseMs: 10, random: () => 0, sql: undefined as never },
     fleet: { readyCount: async () => ready } as Fleet,
     workers: undefined as never,
     onViolation: (detail) => void violations.push(detail),

@@ -4,6 +4,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Sql } from "@outrider/postgres";
 import type { Cluster } from "./cluster.ts";
 import type { Fleet } from "./fleet.ts";
+import { writeForeign } from "./foreign.ts";
 import type { Service, Stage } from "./stage.ts";
 
 export type FaultScene = Readonly<{
@@ -13,8 +14,9 @@ export type FaultScene = Readonly<{
   /** Goes to Postgres directly. */
   sql: Sql;
   leaseTtlMs: number;
-  /** How long frozen and silent parts stay so. */
+  /** How long frozen and silent parts stay so, and paused processes. */
   longMs: number;
+  pauseMs: number;
   random(): number;
   /** Something that must hold while a fault lasts does not. */
   onViolation(detail: string): void;
@@ -56,6 +58,17 @@ const everywhere: Readonly<Record<string, Fault>> = {
   },
   "relay paused beyond its lease": (scene: FaultScene) =>
     scene.fleet.pause(pick(scene), scene.leaseTtlMs * 1.5),
+  "relays killed again and again inside a lease": async (scene: FaultScene) => {
+    for (const index of [0, 1, 0, 1, 0]) {
+      await scene.fleet.kill(index);
+      await delay(scene.random() * scene.leaseTtlMs * 0.7);
+    }
+  },
+  "relay and worker paused for long": async (scene: FaultScene) => {
+    const ms = scene.pauseMs;
+    await Promise.all([scene.fleet.pause(pick(scene), ms), scene.workers.pause(worker(scene), ms)]);
+  },
+  "foreign records at every limit": ({ stage }: FaultScene) => writeForeign(stage.kafka),
   "connections ended by Postgres": async ({ sql }: FaultScene) => {
     await sql`
       select pg_terminate_backend(pid) from pg_stat_activity

@@ -9,6 +9,8 @@ import { until } from "../support/until.ts";
 
 const root = join(import.meta.dirname, "../..");
 
+type Ended = Readonly<{ exitCode: number; durationMs: number }>;
+
 export type Fleet = Readonly<{
   size: number;
   /** SIGKILL, and a new process. */
@@ -16,7 +18,9 @@ export type Fleet = Readonly<{
   /** SIGSTOP, so long, SIGCONT. */
   pause(index: number, ms: number): Promise<void>;
   /** SIGTERM, and a new process; how the old one ended. */
-  restart(index: number): Promise<Readonly<{ exitCode: number; durationMs: number }>>;
+  restart(index: number): Promise<Ended>;
+  /** Restarts all, with more in their environment from now on. */
+  deploy(env: Readonly<Record<string, string>>): Promise<void>;
   /** How many say that they are ready. */
   readyCount(): Promise<number>;
   /** The most memory that a process has had, bytes. */
@@ -44,7 +48,9 @@ const sampleMs = 250;
 export const startFleet = async (options: FleetOptions): Promise<Fleet> => {
   const { size } = options;
   const ports = await Promise.all(Array.from({ length: size }, () => choosePort([0])));
-  const spawn = (index: number): Promise<Child> => startOne(options, index, ports[index] as number);
+  let env = options.env;
+  const spawn = (index: number): Promise<Child> =>
+    startOne({ ...options, env }, index, ports[index] as number);
   const children = await Promise.all(ports.map((_, index) => spawn(index)));
   let isOver = false;
   let deaths = 0;
@@ -74,35 +80,32 @@ export const startFleet = async (options: FleetOptions): Promise<Fleet> => {
     use(index, await spawn(index));
   };
 
+  const restart = async (index: number): Promise<Ended> => {
+    // A process that does not hear signals yet ends as any other.
+    const isListening = () => answers(ports[index] as number, "livez");
+    await until(isListening, { what: `a ${options.name} that listens` });
+    const startedMs = performance.now();
+    let ended = { exitCode: 0, durationMs: 0 };
+    await replace(index, async (child) => {
+      await child.stop(stopMs);
+      ended = { exitCode: await child.exited, durationMs: performance.now() - startedMs };
+    });
+    return ended;
+  };
+
   return {
     size,
+    restart,
+    deploy: async (more) => {
+      env = { ...env, ...more };
+      for (const index of ports.keys()) await restart(index);
+    },
     kill: (index) =>
       replace(index, async (child) => {
         process.kill(child.pid, "SIGKILL");
         await child.exited;
       }),
-    pause: async (index, ms) => {
-      const { pid } = children[index] as Child;
-      // It may have ended by itself.
-      const signal = (kind: NodeJS.Signals) => {
-        if (children[index]?.pid === pid) process.kill(pid, kind);
-      };
-      signal("SIGSTOP");
-      await delay(ms);
-      signal("SIGCONT");
-    },
-    restart: async (index) => {
-      // A process that does not hear signals yet ends as any other.
-      const isListening = () => answers(ports[index] as number, "livez");
-      await until(isListening, { what: `a ${options.name} that listens` });
-      const startedMs = performance.now();
-      let ended = { exitCode: 0, durationMs: 0 };
-      await replace(index, async (child) => {
-        await child.stop(stopMs);
-        ended = { exitCode: await child.exited, durationMs: performance.now() - startedMs };
-      });
-      return ended;
-    },
+    pause: (index, ms) => pause(() => children[index] as Child, ms),
     readyCount: async () => {
       const ready = await Promise.all(ports.map((port) => answers(port, "readyz")));
       return ready.filter(Boolean).length;
@@ -115,6 +118,17 @@ export const startFleet = async (options: FleetOptions): Promise<Fleet> => {
       await Promise.all(children.map((child) => child.stop(stopMs)));
     },
   };
+};
+
+/** What is to be paused may end by itself meanwhile. */
+const pause = async (current: () => Child, ms: number): Promise<void> => {
+  const { pid } = current();
+  const signal = (kind: NodeJS.Signals) => {
+    if (current().pid === pid) process.kill(pid, kind);
+  };
+  signal("SIGSTOP");
+  await delay(ms);
+  signal("SIGCONT");
 };
 
 const startOne = (

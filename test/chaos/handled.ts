@@ -33,20 +33,25 @@ export const countUndecided = async (
 
 type LetterRow = Readonly<{ id: string; state: string; replacedBy: string | null; code: string }>;
 
+/** Of the events of our own; what is foreign has no place in the order of a key. */
 export const checkHandlers = async (
   sql: Sql,
   events: readonly HandledEvent[],
+  foreign: ReadonlySet<string>,
 ): Promise<string[]> => {
+  const isOwn = ({ id }: Readonly<{ id: string }>) => !foreign.has(id);
   const violations: string[] = [];
   for (const { name, ordering } of chaosHandlers) {
-    const effects = await sql<HandledEvent[]>`
+    const made = await sql<HandledEvent[]>`
       select event_id::text as id, key, sequence from public.effects
       where handler = ${name} order by position`;
+    const effects = made.filter(isOwn);
     const inbox = await sql<{ id: string; state: string }[]>`
       select event_id::text as id, state from outrider.inbox where handler = ${name}`;
-    const letters = await sql<LetterRow[]>`
+    const given = await sql<LetterRow[]>`
       select event_id::text as id, state, replaced_by::text as "replacedBy", code
       from outrider.dead_letters where handler = ${name}`;
+    const letters = given.filter(isOwn);
     const states = new Map(inbox.map((row) => [row.id, row.state]));
     const history = { events, effects, states, letters, isOrdered: ordering === "key" };
     for (const one of checkHandled(history)) {

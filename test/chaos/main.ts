@@ -50,6 +50,7 @@ const report = await runChaos({
   seconds: minutes * 60,
   lateMs: isLong ? 60_000 : 8000,
   longMs: isLong ? 45_000 : 8000,
+  pausedMs: isLong ? 70_000 : 12_000,
   env: testEnvironment(),
   brokers,
   say: (line) => console.log(line),

@@ -4,6 +4,7 @@ import { randomUUID } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Sql } from "@outrider/postgres";
 import { discardLetter, readLetter, redriveLetter, searchLetters } from "@outrider/redrive";
+import { foreignMark } from "./foreign.ts";
 import type { Decision, LetterSummary } from "@outrider/redrive";
 
 export type OperatorCounts = { discarded: number; edited: number; retried: number };
@@ -42,12 +43,13 @@ export const startOperator = (sql: Sql, random: () => number): Operator => {
   };
 
   const decideForHandler = async (letter: LetterSummary, decision: Decision): Promise<void> => {
-    if (random() < 0.4) {
+    const { payload, headers } = await readLetter(sql, letter.id);
+    const isMendable = !headers.some(([name]) => name === foreignMark);
+    if (random() < 0.4 || !isMendable) {
       await sql.begin((tx) => discardLetter(tx, decision));
       counts.discarded += 1;
       return;
     }
-    const { payload } = await readLetter(sql, letter.id);
     const mended = { ...JSON.parse(Buffer.from(payload).toString("utf8")), text: "mended" };
     const edit = { eventId: randomUUID(), payload: Buffer.from(JSON.stringify(mended)) };
     await sql.begin((tx) => redriveLetter(tx, { ...decision, edit }));

@@ -19,6 +19,8 @@ export const reportText = (report: ChaosReport): string => {
     ["clients that vanished", bank.vanished],
     ["asked for an asynchronous commit", bank.asynchronous],
     ["events for a topic that refuses some of them", bank.poisoned],
+    ["events in a version that no worker knew yet", bank.newer],
+    ["transfers by writers with wrong clocks", bank.mistimed],
     ["failed, since a fault hit them", bank.failed],
     ["dead letters edited", operator.edited],
     ["dead letters discarded", operator.discarded],

@@ -14,6 +14,9 @@ import { apps } from "../../apps/cli/src/project.ts";
 import { checkLog, countDuplicates } from "../checker/check-log.ts";
 import { logRecordOf, readCommits, recordCommits } from "../e2e/observer.ts";
 import { seededRandom } from "../e2e/workload.ts";
+import { deployedVariable } from "../support/chaos-handlers.ts";
+import { makeHostile } from "../support/hostile-settings.ts";
+import { changeTopic } from "../support/topic-settings.ts";
 import { until } from "../support/until.ts";
 import { createAccounts, startBank } from "./bank.ts";
 import type { BankCounts } from "./bank.ts";
@@ -22,6 +25,7 @@ import { faultsOf } from "./faults.ts";
 import type { FaultScene } from "./faults.ts";
 import { startFleet } from "./fleet.ts";
 import type { Fleet } from "./fleet.ts";
+import { checkForeign, foreignIdsOf, isForeign } from "./foreign.ts";
 import { checkHandlers, countUndecided, createEffects } from "./handled.ts";
 import { startOperator } from "./operator.ts";
 import type { OperatorCounts } from "./operator.ts";
@@ -33,6 +37,8 @@ export type ChaosOptions = Readonly<{
   /** How long late committers hold their transaction, and frozen parts stay frozen. */
   lateMs: number;
   longMs: number;
+  /** How long paused processes stay so: longer than leases, claims and sessions last. */
+  pausedMs: number;
   env: Readonly<Record<string, string | undefined>>;
   brokers: 1 | 3;
   /** Pause of each writer between two transactions. */
@@ -104,7 +110,8 @@ export const runChaos = async (options: ChaosOptions): Promise<ChaosReport> => {
         pauseMs: options.pauseMs ?? 20,
       });
       const operator = startOperator(sql, seededRandom(seed + 2));
-      const scene = { stage, ...fleets, sql, leaseTtlMs, longMs: options.longMs, random };
+      const { longMs, pausedMs: pauseMs } = options;
+      const scene = { stage, ...fleets, sql, leaseTtlMs, longMs, pauseMs, random };
       const onViolation = (detail: string) => void violations.push(detail);
       const injected = await inject({ ...scene, onViolation }, options);
       say("the faults are over: draining");
@@ -115,7 +122,7 @@ export const runChaos = async (options: ChaosOptions): Promise<ChaosReport> => {
         violations.push(`L1: ${(error as Error).message}`);
       });
       const drainMs = performance.now() - startedMs;
-      const handled = await handleRest(sql, stage, operator.finish);
+      const handled = await handleRest({ sql, stage, fleet: fleets.workers }, operator.finish);
       violations.push(...handled.violations);
       const history = await checkHistory(sql, stage.kafka.bootstrapServers, injected);
       violations.push(...history.violations);
@@ -176,10 +183,11 @@ type Stage = Awaited<ReturnType<typeof startStage>>;
 
 const prepare = async (sql: Sql, { postgres, kafka, cluster }: Stage): Promise<void> => {
   await migrateAll({ url: postgres.directUrl, folder: join(import.meta.dirname, "../../drizzle") });
+  await makeHostile(postgres.directUrl);
   await recordCommits(sql);
   await createAccounts(sql);
   await createEffects(sql);
-  const ordinary = defineTopic({ name: topics.ordinary, partitions: 6 });
+  const ordinary = defineTopic({ name: topics.ordinary, partitions: 6, retentionMs: 3_600_000 });
   const small = defineTopic({ name: topics.small, partitions: 2 });
   // Of three brokers all have to be there for the one topic, and two for the other.
   const minInSyncReplicas = { dev: 1, production: 3 };
@@ -189,6 +197,8 @@ const prepare = async (sql: Sql, { postgres, kafka, cluster }: Stage): Promise<v
     { ...small, maxMessageBytes: smallTopicBytes, minInSyncReplicas },
   ];
   await applyTopics(kafka, { topics: topicsOfRun, profile: cluster ? "production" : "dev" });
+  // The harder case: what the producer says is the record's time, by which Kafka deletes.
+  await changeTopic(topics.ordinary, { "message.timestamp.type": "CreateTime" }, kafka);
 };
 
 /** Injects faults until the time is over; now and then two at once. */
@@ -256,23 +266,38 @@ const drain = async (
 };
 
 /** The workers' share: everything that is in Kafka gets an outcome, and operators have decided. */
-const handleRest = async (sql: Sql, { kafka }: Stage, decideAll: () => Promise<void>) => {
-  const log = (await readTopic(kafka, topics.ordinary)).map(handledEventOf);
+const handleRest = async (
+  { sql, stage: { kafka }, fleet }: Readonly<{ sql: Sql; stage: Stage; fleet: Fleet }>,
+  decideAll: () => Promise<void>,
+) => {
+  const records = await readTopic(kafka, topics.ordinary);
+  const log = records.filter((record) => !isForeign(record)).map(handledEventOf);
   const events = [...new Map(log.map((event) => [event.id, event])).values()];
+  const violations = await checkUnknown(sql);
+  await fleet.deploy({ [deployedVariable]: "yes" });
   const undecided = await countUndecided(sql, events);
   const isDone = async () => {
     await decideAll();
     return (await countUndecided(sql, events)) === 0;
   };
-  const violations: string[] = [];
   // Suspects run one by one, and the machine may be busy.
   const timeoutMs = 120_000 + undecided * 5;
   await until(isDone, { what: "an outcome for every event", timeoutMs, pollMs: 500 }).catch(
     (error: unknown) => void violations.push(`L1, L2: ${(error as Error).message}`),
   );
-  violations.push(...(await checkHandlers(sql, events)));
+  violations.push(...(await checkHandlers(sql, events, foreignIdsOf(records))));
+  violations.push(...(await checkForeign(sql, records)));
   const [row] = await sql<{ count: number }[]>`select count(*)::int from public.effects`;
   return { violations, effects: row?.count ?? 0 };
+};
+
+/** What no worker knows is neither handled nor given up, whatever has happened. */
+const checkUnknown = async (sql: Sql): Promise<string[]> => {
+  const rows = await sql<{ id: string; state: string }[]>`
+    select e.id::text, i.state from public.committed_events e
+    join outrider.inbox i on i.event_id = e.id
+    where e.key like 'newer-%' and e.sequence = 2 and i.state <> 'parked'`;
+  return rows.map(({ id, state }) => `an event of an unknown version is ${state}: ${id}`);
 };
 
 const handledEventOf = (record: KafkaRecord) => {
@@ -308,7 +333,8 @@ const checkHistory = async (sql: Sql, bootstrapServers: string, injected: FaultC
   let duplicates = 0;
   for (const topic of Object.values(topics)) {
     const committed = afterDecisions(await readCommits(sql, topic), letters);
-    const log = (await readTopic({ bootstrapServers }, topic)).map(logRecordOf);
+    const all = await readTopic({ bootstrapServers }, topic);
+    const log = all.filter((record) => !isForeign(record)).map(logRecordOf);
     records += log.length;
     duplicates += countDuplicates(log);
     for (const one of checkLog({ committed, rolledBack: new Set(), log })) {

@@ -36,6 +36,9 @@ export type Stage = Readonly<{
 
 const stopMs = 8000;
 
+/** What is too old is deleted within seconds, where it takes minutes otherwise. */
+const brokerSettings = { "log.retention.check.interval.ms": "3000" } as const;
+
 export type StageOptions = Readonly<{
   env: Readonly<Record<string, string | undefined>>;
   brokers: 1 | 3;
@@ -103,7 +106,8 @@ type KafkaPart = Pick<Stage, "kafka" | "broker" | "cluster">;
 const startBroker = async (job: EmbeddedJob): Promise<KafkaPart> => {
   const ports = { broker: await choosePort([0]), controller: await choosePort([0]) };
   const proxy = await createProxy(() => ports.broker);
-  const start = () => startKafka(job, { ...ports, advertised: proxy.port });
+  const start = () =>
+    startKafka(job, { ...ports, advertised: proxy.port }, { settings: brokerSettings });
   const broker = await keepService(proxy, start);
   return { kafka: { bootstrapServers: `127.0.0.1:${proxy.port}` }, broker };
 };

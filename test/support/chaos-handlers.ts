@@ -13,8 +13,11 @@ import type { Transaction } from "@outrider/postgres";
 import { countedOn } from "./counted.ts";
 
 export const chaosTopic = "bank-accounts";
-const { definition, catalogue } = countedOn(chaosTopic);
+const { definition, second, catalogue } = countedOn(chaosTopic);
 export { catalogue };
+
+/** Set in the environment of workers that know the second version, too. */
+export const deployedVariable = "CHAOS_DEPLOYED";
 
 /** Of a hundred runs so many fail, whatever the event. */
 const failurePercent = 5;
@@ -39,7 +42,7 @@ const suffer = ({ id }: Envelope): void => {
 };
 
 const retry = { attemptsMax: 12, baseMs: 20, capMs: 500 };
-const on = [definition];
+const on = process.env[deployedVariable] ? [definition, second] : [definition];
 
 /** In order, alone in its group. */
 const ledger = defineHandler({

@@ -8,37 +8,46 @@ import * as v from "valibot";
 
 const data = v.object({ key: v.string(), n: v.number(), text: v.optional(v.string()) });
 
-type CountedDefinition = EventDefinition<"test.counted", typeof data>;
+export type CountedDefinition = EventDefinition<"test.counted", typeof data>;
 export type Counted = EventOf<CountedDefinition>;
+
+/** `occurredAt`: as its writer says. */
+export type HowCounted = Readonly<{ text?: string; occurredAt?: Date; version?: 1 | 2 }>;
 
 export type CountedEvents = Readonly<{
   definition: CountedDefinition;
+  /** A version that handlers of `definition` do not know. */
+  second: CountedDefinition;
   catalogue: Catalogue;
   /** The n-th event of a key; `text` makes it as large as a test needs. */
-  count(key: string, n: number, text?: string): Counted;
+  count(key: string, n: number, how?: string | HowCounted): Counted;
 }>;
 
 /** An event type on a topic of its own, which may take less than an app may declare. */
 export const countedOn = (topic: string, maxMessageBytes?: number): CountedEvents => {
-  const definition = defineEvent({
-    type: "test.counted",
-    version: 1,
-    source: "test",
-    category: "domain",
-    topic,
-    data,
-    key: (counted) => counted.key,
-  });
+  const define = (version: number) =>
+    defineEvent({
+      ...{ type: "test.counted", version, source: "test", category: "domain", topic, data },
+      key: (counted) => counted.key,
+    });
+  const [definition, second] = [define(1), define(2)];
   const ordinary = defineTopic({ name: topic });
   const spec = { ...ordinary, maxMessageBytes: maxMessageBytes ?? ordinary.maxMessageBytes };
   return {
     definition,
-    catalogue: defineCatalogue([spec], [definition]),
-    count: (key, n, text) =>
-      definition.create(
+    second,
+    catalogue: defineCatalogue([spec], [definition, second]),
+    count: (key, n, how) => {
+      const {
+        text,
+        occurredAt = new Date(),
+        version = 1,
+      } = typeof how === "string" ? { text: how } : (how ?? {});
+      return (version === 1 ? definition : second).create(
         { key, n, ...(text !== undefined && { text }) },
-        { id: randomUUID(), occurredAt: new Date(), sequence: n },
-      ),
+        { id: randomUUID(), occurredAt, sequence: n },
+      );
+    },
   };
 };
 

@@ -6,14 +6,18 @@ import {
   ConfigResourceTypes,
   IncrementalAlterConfigOperationTypes,
 } from "@platformatic/kafka";
+import type { KafkaConnection } from "@outrider/event";
 import { testKafka } from "./environment.ts";
 import { until } from "./until.ts";
 
 export type TopicSettings = Readonly<Record<string, string>>;
 
-const withAdmin = async <T>(ask: (admin: Admin) => Promise<T>): Promise<T> => {
-  const { bootstrapServers } = testKafka();
-  const admin = new Admin({ clientId: "test-settings", bootstrapBrokers: [bootstrapServers] });
+const withAdmin = async <T>(
+  ask: (admin: Admin) => Promise<T>,
+  { bootstrapServers }: KafkaConnection = testKafka(),
+): Promise<T> => {
+  const bootstrapBrokers = bootstrapServers.split(",");
+  const admin = new Admin({ clientId: "test-settings", bootstrapBrokers });
   try {
     return await ask(admin);
   } finally {
@@ -35,18 +39,24 @@ export const createTopicWith = (partitions: number, settings: TopicSettings = {}
     return topic;
   });
 
-export const changeTopic = (topic: string, settings: TopicSettings): Promise<void> =>
-  withAdmin((admin) =>
-    admin.incrementalAlterConfigs({
-      resources: [
-        {
-          resourceType: ConfigResourceTypes.TOPIC,
-          resourceName: topic,
-          configs: listed(settings).map((one) => {
-            return { ...one, configOperation: IncrementalAlterConfigOperationTypes.SET };
-          }),
-        },
-      ],
-      validateOnly: false,
-    }),
+export const changeTopic = (
+  topic: string,
+  settings: TopicSettings,
+  kafka?: KafkaConnection,
+): Promise<void> =>
+  withAdmin(
+    (admin) =>
+      admin.incrementalAlterConfigs({
+        resources: [
+          {
+            resourceType: ConfigResourceTypes.TOPIC,
+            resourceName: topic,
+            configs: listed(settings).map((one) => {
+              return { ...one, configOperation: IncrementalAlterConfigOperationTypes.SET };
+            }),
+          },
+        ],
+        validateOnly: false,
+      }),
+    kafka,
   );

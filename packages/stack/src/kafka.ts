@@ -36,6 +36,8 @@ export type KafkaNode = Readonly<{
   ports: KafkaPorts;
   /** Options of the JVM beyond those that every node has. */
   jvmOptions: readonly string[];
+  /** Of the server, over those that every node has. */
+  settings?: Readonly<Record<string, string>>;
   /** What makes it one of several; alone otherwise. */
   cluster?: Readonly<{ id: string; settings: Readonly<Record<string, string>> }>;
 }>;
@@ -62,10 +64,13 @@ const logOptions = [
 ];
 
 /** `extraOptions` of the JVM come last, so they win over ours. */
+/** Beyond what every node has. */
+export type NodeOptions = Partial<Pick<KafkaNode, "jvmOptions" | "settings">>;
+
 export const startKafka = async (
   job: EmbeddedJob,
   ports: KafkaPorts,
-  extraOptions: readonly string[] = [],
+  { jvmOptions: extraOptions = [], settings = {} }: NodeOptions = {},
 ): Promise<RunningService> => {
   const { host, report, signal, stateDir } = job;
   const step = report.step("kafka");
@@ -79,6 +84,7 @@ export const startKafka = async (
       dataDir: join(stateDir, "kafka"),
       logFile: join(stateDir, "logs", "kafka.log"),
       ports,
+      settings,
       jvmOptions: [
         ...(archive ? [`-XX:SharedArchiveFile=${archive}`, "-Xshare:auto"] : []),
         ...extraOptions,
@@ -128,8 +134,8 @@ const javaArgs = (node: KafkaNode): readonly string[] => [
   node.jars.classPath,
 ];
 
-const propertiesOf = ({ ports, cluster }: KafkaNode, dataDir: string): string =>
-  serverProperties(dataDir, ports, cluster?.settings);
+const propertiesOf = ({ ports, settings, cluster }: KafkaNode, dataDir: string): string =>
+  serverProperties(dataDir, ports, { ...settings, ...cluster?.settings });
 
 /** `settings` come last, so they win over ours. */
 export const serverProperties = (
