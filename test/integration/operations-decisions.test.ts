@@ -8,6 +8,7 @@ import type { AuditEntry, BulkOperation, ParkedKey } from "@outrider/operations"
 import type { Letter, LetterSummary, Redrive } from "@outrider/redrive";
 import { operationsOf } from "../support/answer-check.ts";
 import { refillOperations } from "../support/fill-operations.ts";
+import { madeUpKafka } from "../support/made-up-kafka.ts";
 import { createOwnOperations, createTestOperations } from "../support/operations.ts";
 import type { OwnOperations } from "../support/operations.ts";
 import { until } from "../support/until.ts";
@@ -175,7 +176,9 @@ describe("a dead letter", () => {
 describe("the audit", () => {
   test("has a line of everything that the document can change", async () => {
     // Nobody carries out what is begun here, so that it can be cancelled.
-    const still = await createTestOperations(api.databaseUrl, { isDriving: false });
+    const still = await createTestOperations(api.databaseUrl, {
+      ...{ isDriving: false, kafka: madeUpKafka() },
+    });
     const post = async (path: string, body?: unknown): Promise<{ id: number }> => {
       const response = await still.post(path, body);
       expect([path, response.ok]).toEqual([path, true]);
@@ -202,6 +205,11 @@ describe("the audit", () => {
       insert into outrider.replays (handler, ran_as, topic, by, reason)
       values ('a', 'a#1', 't', 'ann', 'x') returning id`;
     await post(`/v1/replays/${replay?.id}/cancel`);
+    await still.sql`
+      insert into outrider.watermarks ("group", topic, partition, next_offset, halted_at)
+      values ('audited', 'orders', 0, 7, now())`;
+    const place = { group: "audited", topic: "orders", partition: 0, from: "beginning", reason };
+    await post("/v1/partitions/resume", place);
     const key = await post("/v1/keys", { name: crypto.randomUUID(), scopes: ["admin"] });
     await post(`/v1/keys/${key.id}/revoke`);
     await still.close();

@@ -4,31 +4,17 @@
  */
 
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
-import type { TopicReader } from "@outrider/broker";
-import { fault, isFault } from "@outrider/event";
+import { isFault } from "@outrider/event";
 import { removeOldInbox, resumePartitions } from "@outrider/inbox";
 import { planReplay } from "@outrider/redrive";
 import { failureOf } from "../support/counted.ts";
+import { madeUpKafka, today } from "../support/made-up-kafka.ts";
 import { createOwnOperations } from "../support/operations.ts";
 import type { OwnOperations } from "../support/operations.ts";
 import { runOutrider } from "../support/outrider.ts";
 
-const today = { clusterId: "cluster-1", topicId: "topic-2" };
 const since = new Date("2026-11-01T00:00:00.000Z");
-
-const kafka: TopicReader = {
-  readEnds: async () => [],
-  readOffsets: async (topic, from) => {
-    if (topic !== "orders") throw fault("topic_unknown", "no such topic");
-    return [0, 1, 2].map((partition) => {
-      const at = from?.getTime() === since.getTime() ? 40 : 100;
-      return { ...today, partition, low: 10, high: 100, since: at };
-    });
-  },
-  readRecord: async () => undefined,
-  findRecord: async () => ({ examined: 0, isWhole: true }),
-  close: async () => {},
-};
+const kafka = madeUpKafka(since);
 
 let api: OwnOperations;
 let server: Bun.Server<undefined>;

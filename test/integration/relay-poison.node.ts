@@ -236,11 +236,15 @@ describe("an event that kills its process", () => {
     batch.some((record) => String(record.value).includes("killer"));
 
   /** A process that dies in a publish: nothing runs after it, and no lease is returned. */
-  const startMortal = (settings: RelaySettings, isFatal: (batch: Batch) => boolean = hasKiller) => {
+  const startMortal = (
+    settings: RelaySettings,
+    isFatal: (batch: Batch) => boolean = hasKiller,
+    broken: Partial<typeof scene.store> = {},
+  ) => {
     const dead = Promise.withResolvers<void>();
     let isDead = false;
     const mortal = Object.fromEntries(
-      Object.entries(scene.store).map(([name, act]) => [
+      Object.entries({ ...scene.store, ...broken }).map(([name, act]) => [
         name,
         async (...args: never[]) => {
           if (isDead) throw new Killed("dead");
@@ -289,6 +293,16 @@ describe("an event that kills its process", () => {
     assert.deepEqual(await published("sound"), range(1, 10));
     assert.deepEqual(await published("fatal"), [1]);
     assert.equal(await countOf("outbox_held"), 2);
+  });
+
+  test("would go on killing if what is on its way were not on record", async () => {
+    await write("fatal", 1, "killer");
+    const settings = { leaseTtlMs: 1000, leaseMarginMs: 200, renewMs: 100 };
+    const markSuspects = async () => {};
+    for (let deaths = 0; deaths < 6; deaths += 1) {
+      await startMortal(settings, hasKiller, { markSuspects });
+    }
+    assert.equal(await countOf("dead_letters"), 0);
   });
 
   test("is told from three kills by somebody else: the backlog goes on in batches", async () => {

@@ -28,7 +28,7 @@ export const deliver = async (
   const late = await waitFor(flights, epoch, deps.limits);
   for (const flight of flights) epoch.flights.delete(flight);
   const published = late.length === 0 ? rows : setAside(flights, late, { epoch, deps });
-  await outlive(rows, { epoch, deps, memory });
+  await outlive(rows, late.length > 0, { epoch, deps, memory });
   await remove({ rows: published, block }, epoch, deps);
   memory.refused.forget(published);
   const { shard } = epoch.lease;
@@ -72,14 +72,14 @@ export const deliverOnTrial = async (batch: Batch, turn: Turn): Promise<readonly
  */
 const outlive = async (
   rows: readonly PendingRow[],
+  isLate: boolean,
   { epoch: { lease }, deps: { store }, memory: { trial } }: Turn,
 ): Promise<void> => {
   if (trial.isOver()) return;
-  const wasAlone = trial.rowsMax() === 1;
   trial.outlive(rows.length, rows.at(-1)?.id ?? 0);
   if (trial.isOver()) return store.markAlive(lease);
-  // A batch stays on record until the next one: at worst it is published in smaller ones.
-  if (wasAlone) await store.markTrying(lease, null);
+  // What is in Kafka may stay on record until the next batch: it is gone from the outbox.
+  if (isLate) await store.markTrying(lease, null);
 };
 
 /** There is nothing left that an earlier owner may have ended of. */
