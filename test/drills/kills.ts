@@ -109,28 +109,39 @@ const leftOf = async ({ sql }: Scene, part: Part, total: number): Promise<number
   return row?.count ?? 0;
 };
 
-/** From when the process may begin to the last event. */
-const drained = async (scene: Scene, part: Part, total: number): Promise<Drain> => {
-  await until(() => mayBegin(scene, part), { what: `a ${part} that begins`, timeoutMs, pollMs: 5 });
+/** By a process that is started for it; from when it may begin to the last event. */
+const measure = async (scene: Scene, part: Part, total: number): Promise<Drain> => {
+  const before = await known(scene);
+  const child = await start(scene, part);
+  const hasBegun = () => mayBegin(scene, part, before);
+  await until(hasBegun, { what: `a ${part} that begins`, timeoutMs, pollMs: 5 });
   const startedMs = performance.now();
   const left = await leftOf(scene, part, total);
   const isOver = async (): Promise<boolean> => (await leftOf(scene, part, total)) === 0;
   await until(isOver, { what: `the ${part}'s backlog`, timeoutMs, pollMs: 20 });
-  return { perS: left / ((performance.now() - startedMs) / 1000), left };
+  const perS = left / ((performance.now() - startedMs) / 1000);
+  await child.stop(stopMs);
+  return { perS, left };
 };
 
-/** It has all its shards, or has been given its partitions. */
-const mayBegin = async ({ sql }: Scene, part: Part): Promise<boolean> => {
-  const rows =
-    part === "relay"
-      ? await sql`
-          select from outrider.shards s join outrider.relays r on r.owner = s.owner
-          where s.deadline > clock_timestamp() and r.started_at = (
-            select max(started_at) from outrider.relays)`
-      : await sql`
-          select from outrider.readers group by instance
-          having max(seen_at) > clock_timestamp() - interval '1 s' and count(*) = ${partitions}`;
-  return rows.length >= (part === "relay" ? shards : 1);
+/** Somebody has all shards, or all partitions, who was not there before. */
+const mayBegin = async ({ sql }: Scene, part: Part, before: ReadonlySet<string>) => {
+  const rows = await (part === "relay"
+    ? sql<{ owner: string; count: number }[]>`
+        select owner::text, count(*)::int from outrider.shards where owner is not null
+        group by owner`
+    : sql<{ owner: string; count: number }[]>`
+        select instance::text as owner, count(*)::int from outrider.readers group by instance`);
+  const [one] = rows.filter((row) => !before.has(row.owner));
+  return one?.count === (part === "relay" ? shards : partitions);
+};
+
+/** Who owns shards, or reads partitions, or has and left it so. */
+const known = async ({ sql }: Scene): Promise<Set<string>> => {
+  const rows = await sql<{ owner: string }[]>`
+    select owner::text from outrider.shards where owner is not null
+    union select instance::text from outrider.readers`;
+  return new Set(rows.map((row) => row.owner));
 };
 
 /** Kills it amid the work, so many times; returns when it has ended for the last time. */
@@ -178,21 +189,15 @@ const drill = async (scene: Scene, part: Part): Promise<Row> => {
     await until(isEmpty, { what: "an empty outbox", timeoutMs, pollMs: 50 });
     await relay.stop(stopMs);
   };
-  const measure = async (total: number): Promise<Drain> => {
-    const child = await start(scene, part);
-    const drain = await drained(scene, part, total);
-    await child.stop(stopMs);
-    return drain;
-  };
   await begin();
-  const undisturbed = await measure(events);
+  const undisturbed = await measure(scene, part, events);
   await begin();
   await killTimes(scene, part, 2 * events);
   if (part === "relay") {
     const count = events - (await leftOf(scene, part, 0));
     await fill(scene, part, { count });
   }
-  const killed = await measure(2 * events);
+  const killed = await measure(scene, part, 2 * events);
   await begin(true);
   const isOver = async () => (await leftOf(scene, part, 3 * events)) === 0;
   await keepRunning(scene, part, isOver);
