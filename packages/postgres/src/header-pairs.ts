@@ -16,14 +16,34 @@ export const headerPairs = (
 export const pairsOf = (headers: PublishRecord["headers"]): HeaderPair[] =>
   headerPairs(headers.flatMap((header) => Object.entries(header)));
 
-/** As they were. */
-export const headersOf = (pairs: readonly HeaderPair[]): Record<string, Uint8Array>[] =>
-  pairs.map(([name, value]) => ({ [name]: bytesOf(value) }));
+/**
+ * As they were. Rows of writers in other languages may hold anything: what is no pair is a header
+ * `malformed`, and a value that is neither text nor base64 is its JSON. Never throws, since a row
+ * that cannot be read would stop everything behind it.
+ */
+export const headersOf = (pairs: readonly unknown[]): Record<string, Uint8Array>[] =>
+  pairs.map((pair) => {
+    const [name, value] = isPair(pair) ? pair : ["malformed", pair];
+    return { [name]: bytesOf(value) };
+  });
 
-const bytesOf = (value: HeaderPair[1]): Uint8Array =>
-  typeof value === "string"
-    ? encoder.encode(value)
-    : Uint8Array.from(atob(value.base64), (char) => char.charCodeAt(0));
+const isPair = (pair: unknown): pair is readonly [string, unknown] =>
+  Array.isArray(pair) && pair.length === 2 && typeof pair[0] === "string";
+
+const bytesOf = (value: unknown): Uint8Array => {
+  if (typeof value === "string") return encoder.encode(value);
+  const { base64 } = (value ?? {}) as { base64?: unknown };
+  const bytes = typeof base64 === "string" ? decoded(base64) : undefined;
+  return bytes ?? encoder.encode(JSON.stringify(value));
+};
+
+const decoded = (base64: string): Uint8Array | undefined => {
+  try {
+    return Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));
+  } catch {
+    return undefined;
+  }
+};
 
 const shown = (value: string | Uint8Array): HeaderPair[1] => {
   const bytes = typeof value === "string" ? encoder.encode(value) : value;

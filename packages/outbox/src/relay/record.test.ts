@@ -165,6 +165,17 @@ describe("a raw row", () => {
     expect(headerPairs(pairs as [string, string][])).toEqual(pairs as [string, string][]);
   });
 
+  test("with pairs that are none is published all the same: it must not stop its shard", () => {
+    const odd = [1, null, "a", [], ["a"], ["b", null], ["c", 2], ["d", {}], ["e", { base64: "?" }]];
+    expect(shown(recordOf(row({ ...raw, headers: odd })))).toEqual([
+      ...["malformed=1", "malformed=null", "malformed=a", "malformed=[]", 'malformed=["a"]'],
+      ...["b=null", "c=2", "d={}", 'e={"base64":"?"}'],
+    ]);
+    for (const headers of [null, 1, true, "text", []]) {
+      expect(() => recordOf(row({ ...raw, headers }))).not.toThrow();
+    }
+  });
+
   test("with headers that are no texts, or none, is shown as it stands", () => {
     expect(shown(recordOf(row({ ...raw, headers: { n: 1, o: { a: null } } })))).toEqual([
       "n=1",
