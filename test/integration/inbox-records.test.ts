@@ -5,7 +5,7 @@ import { defineBatchHandler } from "@outrider/inbox";
 import type { Handler, HandlerContext } from "@outrider/inbox";
 import { createOutbox } from "@outrider/outbox";
 import { connect, connectDatabase } from "@outrider/postgres";
-import type { Database, Sql, Transaction } from "@outrider/postgres";
+import type { Database, Sql, Transaction, TransactionSql } from "@outrider/postgres";
 import { sql as drizzleSql } from "drizzle-orm";
 import { createDelivery } from "../../packages/inbox/src/delivery.ts";
 import { recordHandled } from "../../packages/inbox/src/record-handled.ts";
@@ -69,6 +69,24 @@ const someoneWaits = () =>
       ).length > 0,
     { what: "a transaction that waits for another" },
   );
+
+test("an outcome is durable, also where commits do not wait for the disk", async () => {
+  // A worker goes on behind what it takes for stored: a crash must not take it back.
+  const id = crypto.randomUUID();
+  const commits = (write: (tx: TransactionSql) => Promise<unknown>) =>
+    sql.begin(async (tx) => {
+      await tx`set local synchronous_commit = off`;
+      await write(tx);
+      return (await tx`show synchronous_commit`)[0]?.synchronous_commit;
+    });
+  const insert = (tx: TransactionSql) => tx`
+    insert into outrider.inbox (handler, event_id, state, topic, partition, "offset")
+    values ('test.handler', ${id}, 'parked', ${topic}, 0, 0)`;
+  expect(await commits(insert)).toBe("on");
+  const update = (tx: TransactionSql) => tx`update outrider.inbox set state = 'handled'`;
+  expect(await commits(update)).toBe("on");
+  expect(await commits((tx) => tx`select 1`)).toBe("off");
+});
 
 describe("the record that an event is handled", () => {
   test("is made once per event and handler; only the new ones are given back", async () => {

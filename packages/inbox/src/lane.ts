@@ -35,8 +35,15 @@ export type LaneWork = Readonly<{
   noteTry(handler: Handler, delivery: Delivery, failure: Classified): Promise<void>;
   /** Parks an event that has failed, or gives it up. */
   putAway(handler: Handler, delivery: Delivery, error: unknown): Promise<void>;
-  /** Parks events before anybody runs them; returns how many had no outcome yet. */
-  parkUnrun(handler: Handler, deliveries: readonly Delivery[], why?: "suspect"): Promise<number>;
+  /**
+   * Parks events before anybody runs them, in order and at once; those that `isSuspect` names may
+   * have ended a worker. Returns how many had no outcome yet.
+   */
+  parkUnrun(
+    handler: Handler,
+    deliveries: readonly Delivery[],
+    isSuspect?: (delivery: Delivery) => boolean,
+  ): Promise<number>;
 }>;
 
 export type LaneBreakers = Pick<Breakers, "isOpen" | "admit" | "yield" | "succeeded" | "failed">;
@@ -131,10 +138,12 @@ export const startLane = (source: LaneSource, handler: Handler, deps: LaneDeps):
     for (;;) {
       const taken = await source.take(sizeMax() * handler.concurrency, rows?.unresolved());
       if (taken.length === 0) return void (await rows?.idle());
-      // While it is held back, what comes next waits for what has begun.
-      if (rows && breakers.isOpen(handler.name) && !(await rows.idle())) return;
+      // While it is held back, what comes next waits for what has begun; asked once, since it may
+      // be held back at any moment.
+      const isHeld = breakers.isOpen(handler.name);
+      if (rows && isHeld && !(await rows.idle())) return;
       if (!(await meetFatal(taken))) return;
-      if (rows && !breakers.isOpen(handler.name)) {
+      if (rows && !isHeld) {
         rows.add(taken);
         trial?.passed(taken);
         continue;

@@ -20,7 +20,7 @@ const counted = defineEvent({
   key: () => "k",
 });
 
-const deliveryOf = (n: number, key = "k"): Delivery => {
+const deliveryOf = (n: number, key = `k${n}`): Delivery => {
   const id = `0192f0c1-7a3e-7b54-9c55-${String(n).padStart(12, "0")}`;
   const headers = { ce_id: id, ce_type: "test.counted", ce_source: "test" };
   const record: KafkaRecord = {
@@ -152,6 +152,15 @@ describe("after a reader that did not give the partition back", () => {
     expect(said).toEqual(["put 0,1,3", "remove 0", "put 5", "remove 5"]);
   });
 
+  test("what comes before it in its key is parked with it, and so not overtaken", async () => {
+    const { marks } = createMarks();
+    const keys = ["a", "b", "a", "b", "a", "c"];
+    const deliveries = keys.map((key, n) => deliveryOf(n, key));
+    const suspected = { count: 100, before: 100, fatal: fatal(2), marks };
+    const { unrun } = await run(deliveries, { suspected });
+    expect(unrun[0]).toEqual([0, 2]);
+  });
+
   test("what was written after its end is neither suspect nor on record", async () => {
     const { said, marks } = createMarks();
     const suspected = { count: 100, before: 2, fatal: fatal(), marks };
@@ -183,10 +192,10 @@ describe("after a reader that did not give the partition back", () => {
       unit: async () => 0,
       noteTry: async () => {},
       putAway: async () => {},
-      parkUnrun: async (_handler, _deliveries, why) => {
+      parkUnrun: async (_handler, deliveries, isSuspect) => {
         failures += 1;
         if (failures < 4) throw new Error("Postgres is away");
-        expect([said, seen, why]).toEqual([[], [], "suspect"]);
+        expect([said, seen, deliveries.map((one) => isSuspect?.(one))]).toEqual([[], [], [true]]);
         return 1;
       },
     };
@@ -200,7 +209,7 @@ describe("after a reader that did not give the partition back", () => {
     const deliveries = Array.from({ length: 6 }, (_, n) => deliveryOf(n, `k${n % 2}`));
     const suspected = { count: 100, before: 100, fatal: fatal(3), marks };
     const { unrun } = await run(deliveries, { suspected, concurrency: 2 });
-    expect(unrun).toEqual([[3]]);
+    expect(unrun).toEqual([[1, 3, 5]]);
     expect(said.filter((one) => one.startsWith("put")).sort()).toEqual(["put 0,2,4", "put 1,5"]);
   });
 });

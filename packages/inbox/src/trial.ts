@@ -10,6 +10,7 @@ import { backoffMs } from "@outrider/event";
 import type { Delivery } from "./delivery.ts";
 import type { Handler } from "./handler.ts";
 import type { LaneDeps } from "./lane.ts";
+import { queueKeyName } from "./run-batch.ts";
 import type { Marks, Offsets } from "./trials.ts";
 
 /** Records that an earlier reader may have been running when it ended. */
@@ -28,7 +29,10 @@ export type Trial = Readonly<{
   sizeMax(): number;
   /** It was on record: nothing of it may run here, not even its decoding. */
   isFatal(delivery: Delivery): boolean;
-  /** Parks those that were on record. False: the lane has to end before it could be stored. */
+  /**
+   * Parks those that were on record, with all that was taken of their keys. False: the lane has to
+   * end before it could be stored.
+   */
   meet(taken: readonly Delivery[]): Promise<boolean>;
   /** Acts with the deliveries on record. False: the lane has to end, or `act` says so. */
   around(deliveries: readonly Delivery[], act: () => Promise<boolean>): Promise<boolean>;
@@ -74,7 +78,11 @@ export const createTrial = (
     isFatal,
     meet: async (taken) => {
       const met = taken.filter((one) => isFatal(one) && one.isFor(handler));
-      return met.length === 0 || store(() => work.parkUnrun(handler, met, "suspect"));
+      if (met.length === 0) return true;
+      // All of their keys, at once: somebody may run what is parked before the others are.
+      const keys = new Set(met.map((one) => queueKeyName(handler, one)));
+      const isOfKey = (one: Delivery) => one.isFor(handler) && keys.has(queueKeyName(handler, one));
+      return store(() => work.parkUnrun(handler, taken.filter(isOfKey), isFatal));
     },
     around: async (deliveries, act) => {
       const offsets = deliveries.map(({ record }) => record.offset).filter((one) => one < before);

@@ -85,28 +85,32 @@ const createStoring = (deps: WorkDeps): Pick<LaneWork, "putAway" | "parkUnrun"> 
       await lastResort(handler, delivery, refusal);
     });
 
-  const parkAll = (handler: Handler, deliveries: readonly Delivery[], lost: number) => {
+  const parkAll = (
+    handler: Handler,
+    deliveries: readonly Delivery[],
+    isSuspect: (delivery: Delivery) => boolean,
+  ) => {
     const events = [...firstById(deliveries).values()].map((delivery) => ({
       waiting: { eventId: delivery.eventId, record: delivery.record },
       key: queueKeyOf(handler, delivery),
+      lost: isSuspect(delivery) ? 1 : 0,
     }));
     const { topic = "" } = deliveries[0]?.record ?? {};
-    return sql.begin((tx) => parkUnrun(tx, { handler: handler.name, topic, lost }, events));
+    return sql.begin((tx) => parkUnrun(tx, { handler: handler.name, topic }, events));
   };
 
   return {
     putAway,
-    parkUnrun: async (handler, deliveries, why) => {
-      const lost = why === "suspect" ? 1 : 0;
+    parkUnrun: async (handler, deliveries, isSuspect = () => false) => {
       try {
-        return await parkAll(handler, deliveries, lost);
+        return await parkAll(handler, deliveries, isSuspect);
       } catch (error) {
         if (!isRefused(error)) throw error;
       }
       // One of them is to blame: each by itself.
       let parked = 0;
       for (const one of deliveries) {
-        parked += await parkAll(handler, [one], lost).catch((error: unknown) =>
+        parked += await parkAll(handler, [one], isSuspect).catch((error: unknown) =>
           lastResort(handler, one, error),
         );
       }

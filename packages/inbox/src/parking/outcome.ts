@@ -80,13 +80,13 @@ export const park = async (
 
 /**
  * Parks events that nobody has run here, since somebody else may have been killed by one of them:
- * they are due at once, and their runs are claimed. With `lost` they are suspect already. Returns
- * how many had no outcome yet.
+ * they are due at once, and their runs are claimed. Those with `lost` are suspect. Returns how
+ * many had no outcome yet.
  */
 export const parkUnrun = async (
   tx: TransactionSql,
-  { handler, topic, lost }: Readonly<{ handler: string; topic: string; lost: number }>,
-  events: readonly Readonly<{ waiting: Waiting; key: Uint8Array }>[],
+  { handler, topic }: Readonly<{ handler: string; topic: string }>,
+  events: readonly Readonly<{ waiting: Waiting; key: Uint8Array; lost: number }>[],
 ): Promise<number> => {
   const inserted = await tx<{ event_id: string }[]>`
     insert into outrider.inbox (handler, event_id, state, topic, partition, "offset")
@@ -106,8 +106,10 @@ export const parkUnrun = async (
   const sorted = [...byKey].toSorted(([a], [b]) => (a < b ? -1 : 1));
   for (const [key, ofKey] of sorted) {
     const head = await takeHead(tx, { handler, topic, key: Buffer.from(key, "hex") }, 0);
-    const waiting = ofKey.map((one) => one.waiting);
-    await enqueue(tx, { head, handler }, { waiting, state: "due", attempt: 0, lost, delayMs: 0 });
+    for (const [lost, alike] of Map.groupBy(ofKey, (one) => one.lost)) {
+      const waiting = alike.map((one) => one.waiting);
+      await enqueue(tx, { head, handler }, { waiting, state: "due", attempt: 0, lost, delayMs: 0 });
+    }
   }
   return fresh.length;
 };
@@ -181,6 +183,9 @@ export const postpone = async (
   await tx`
     update outrider.parked
     set attempt = attempt + ${countOf(failure)}, runs = runs + 1, code = ${failure.code},
+      -- its process has outlived this run
+      lost = case when ${end === "failed"} then 0 else lost end,
+      killed = case when ${end === "failed"} then 0 else killed end,
       message = ${failure.message},
       parked_at = case when code is null then clock_timestamp() else parked_at end,
       due_at = clock_timestamp() + ${delayMs}::float8 * interval '1 ms'
