@@ -13,6 +13,8 @@ import type { TestOperations } from "../support/operations.ts";
 let database: TestDatabase;
 let api: TestOperations;
 type Search = (wanted: WantedRecord, limits: SearchLimits) => ReturnType<TopicReader["findRecord"]>;
+/** The record that is at any place. */
+let recordAt: TopicReader["readRecord"] = async () => undefined;
 /** What it does for each topic, and which ones it was asked for. */
 let search: Search = async () => ({ examined: 0, isWhole: true });
 const asked: string[] = [];
@@ -20,7 +22,7 @@ const asked: string[] = [];
 const kafka: TopicReader = {
   readEnds: async () => [],
   readOffsets: async () => [],
-  readRecord: async () => undefined,
+  readRecord: (place) => recordAt(place),
   findRecord: (wanted, limits) => {
     asked.push(wanted.topic);
     return search(wanted, limits);
@@ -76,3 +78,28 @@ test("what was not looked at is said, and nobody waits for each topic anew", asy
   expect(await detailOf(`/v1/events/${v4}`)).toContain("of which a part was looked at");
   expect(asked).toEqual([]);
 }, 30_000);
+
+test("what is at the place of an event is told only if it is the event", async () => {
+  const [topic, partition, offset] = ["topic-1", 3, 77];
+  await api.sql`
+    insert into outrider.inbox (handler, event_id, state, topic, partition, "offset")
+    values ('shop.handler-1', ${v7}, 'handled', ${topic}, ${partition}, ${offset})`;
+  const recordOf = (id: string) => ({
+    ...{ topic, partition, offset },
+    ...{
+      timestampMs: 0,
+      key: null,
+      value: Buffer.from("{}"),
+      headers: [{ ce_id: Buffer.from(id) }],
+    },
+  });
+  const tell = async (): Promise<unknown> => {
+    const life = (await (await api.get(`/v1/events/${v7}`)).json()) as Record<string, unknown>;
+    return [life.recordState, (life.record as { offset: number } | null)?.offset];
+  };
+  recordAt = async () => recordOf(v7);
+  expect(await tell()).toEqual(["found", 77]);
+  // The topic was made anew, and its places are those of other events.
+  recordAt = async () => recordOf(v4);
+  expect(await tell()).toEqual(["removed", undefined]);
+});

@@ -128,13 +128,16 @@ const decodeJson = (value: Uint8Array | null): unknown => {
 /** What a column of versions takes. */
 const versionMax = 2_147_483_647;
 
-/** 1 where the schema is a foreign one, whatever it ends in: it says no version of ours. */
+/**
+ * 1 where the schema is a foreign one, whatever it ends in: it says no version of ours. 0, which is
+ * nobody's version, where it is ours and says none that can be.
+ */
 export const versionOf = (type: string, dataschema: string | undefined): number => {
   const prefix = dataschemaOf(type, 0).slice(0, -1);
   if (!dataschema?.startsWith(prefix)) return 1;
   const digits = dataschema.slice(prefix.length);
-  const version = /^[1-9]\d{0,9}$/.test(digits) ? Number(digits) : 1;
-  return version <= versionMax ? version : 1;
+  const version = /^[1-9]\d{0,9}$/.test(digits) ? Number(digits) : 0;
+  return version <= versionMax ? version : 0;
 };
 
 const isTime = (time: string | undefined): time is string =>

@@ -79,6 +79,16 @@ test("the code of a cause decides, however libraries wrap it", () => {
   expect(classify(new TypeError("x"))).toMatchObject({ kind: "retryable", code: "TypeError" });
 });
 
+test("the parameters of a query that failed are not told", () => {
+  const cause = Object.assign(new Error("duplicate key value"), { code: "23505" });
+  // As drizzle throws it.
+  const message = "Failed query: insert into cards values ($1)\nparams: 4111";
+  const error = Object.assign(new Error(message, { cause }), { params: ["4111"] });
+  const found = classify(error);
+  expect(found).toEqual({ kind: "retryable", code: "23505", message: "duplicate key value" });
+  expect(fingerprintOf("h", found, error)).not.toContain("4111");
+});
+
 test("a fingerprint leaves out what differs from event to event, and names our own code", () => {
   function made() {
     return new Error("order 017f22e2-79b0-7cc3-98c4-dc0c0c07398f: 12 of 'x' missing");

@@ -107,8 +107,15 @@ const isError = (value: unknown): boolean => {
   }
 };
 
-const messageOf = (error: unknown): string =>
-  textOf(isError(error) ? read(error, "message") : error, messageCharsMax);
+/**
+ * Of a query that drizzle could not run, its cause's: its own quotes the parameters, which are data
+ * that belong to nobody who looks at failures.
+ */
+const messageOf = (error: unknown): string => {
+  const isOfQuery = read(error, "params") !== undefined && isError(read(error, "cause"));
+  const told = isOfQuery ? read(error, "cause") : error;
+  return textOf(isError(told) ? read(told, "message") : told, messageCharsMax);
+};
 
 const nameOf = (error: unknown): string =>
   textOf(isError(error) ? read(error, "name") : typeof error, codeCharsMax);

@@ -95,6 +95,11 @@ test("a version that the handler does not know is told before anything is decode
   expect(delivery.isOfUnknownVersion(handlerOn(paid))).toBe(false);
   const refusal = thrownBy(() => delivery.eventFor(handlerOn(placed)));
   expect(isFault(refusal, "version_unknown")).toBe(true);
+  // Nor is a version that cannot be taken for the first one.
+  const impossible = createDelivery(
+    record({ ce_dataschema: dataschemaOf("order.placed", 2 ** 40) }),
+  );
+  expect(impossible.isOfUnknownVersion(handlerOn(placed))).toBe(true);
   // A foreign schema says nothing of our versions.
   const foreign = createDelivery(record({ ce_dataschema: "https://example.com/20240501120000" }));
   expect(foreign.isOfUnknownVersion(handlerOn(placed))).toBe(false);

@@ -43,7 +43,7 @@ export const createDelivery = (given: KafkaRecord): Delivery => {
   return {
     record,
     get eventId() {
-      return (eventId ??= idOf(record));
+      return (eventId ??= eventIdOfRecord(record));
     },
     isFor: (handler) => !type || handler.knows(type.type),
     isOfUnknownVersion,
@@ -72,8 +72,8 @@ const bounded = (record: KafkaRecord): KafkaRecord => {
   return { ...record, timestampMs: timestampMs > 0 ? timeMaxMs : 0 };
 };
 
-/** Without an id of its own it is known by its place in the log. */
-const idOf = ({ headers, topic, partition, offset }: KafkaRecord): string => {
+/** What the inbox knows it by. Without an id of its own that is its place in the log. */
+export const eventIdOfRecord = ({ headers, topic, partition, offset }: KafkaRecord): string => {
   const { ce_id: id, ce_source: source = "" } = textsOf(headers);
   return id ? eventIdOf(source, id) : eventIdOf(topic, `${partition}/${offset}`);
 };

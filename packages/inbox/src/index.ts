@@ -2,6 +2,7 @@ export { defineBatchHandler, defineHandler } from "./handler.ts";
 export type { Handler, HandlerContext } from "./handler.ts";
 export type { GroupState } from "./group.ts";
 export type { OpenBreaker } from "./breaker.ts";
+export { eventIdOfRecord } from "./delivery.ts";
 export { startInbox } from "./inbox.ts";
 export type { Inbox, InboxDeps, InboxSettings } from "./inbox.ts";
 export type { Failure } from "./lane.ts";

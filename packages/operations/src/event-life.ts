@@ -3,6 +3,7 @@
 import { decodeRecord, fault, isFault } from "@outrider/event";
 import type { KafkaRecord } from "@outrider/event";
 import type { FoundRecord, SearchLimits, TopicReader, WantedRecord } from "@outrider/broker";
+import { eventIdOfRecord } from "@outrider/inbox";
 import { headersOf, pairsOf } from "@outrider/postgres";
 import type { HeaderPair, Sql } from "@outrider/postgres";
 import { outboxRowsMax, readFacts, readPendingEvent } from "./event-facts.ts";
@@ -75,7 +76,8 @@ export const readLife = async (deps: LifeDeps, query: LifeQuery): Promise<EventL
   const isKnown = place !== undefined || facts.held !== undefined;
   const pending = isKnown ? undefined : await readPendingEvent(deps.sql, query.id);
   const outbox = facts.held ?? pending?.found;
-  const looked = await findRecord(deps, { query, place, isWaiting: outbox !== undefined });
+  const looking = { query, place, isWaiting: outbox !== undefined, replaces: facts.replaces };
+  const looked = await findRecord(deps, looking);
   const isNothing = !isKnown && !outbox && !looked.record && facts.letters.length === 0;
   if (isNothing) throw unknown(query, { isWhole: pending?.isWhole ?? true, ...looked });
   const { held: _held, replaces, stored: _stored, ...told } = facts;
@@ -111,17 +113,24 @@ type Looked = Readonly<{
   /** Records that were published before have not been looked at. */
   since?: Date;
 }>;
-type Looking = Readonly<{ query: LifeQuery; place: Place | undefined; isWaiting: boolean }>;
+type Looking = Readonly<{
+  query: LifeQuery;
+  place: Place | undefined;
+  isWaiting: boolean;
+  replaces: string | undefined;
+}>;
 
 const findRecord = async (deps: LifeDeps, looking: Looking): Promise<Looked> => {
-  const { query, place, isWaiting } = looking;
+  const { query, place, isWaiting, replaces } = looking;
   if (!place && isWaiting) return { state: "not published" };
   const { kafka } = deps;
   if (!kafka) return { state: "away" };
   try {
     if (!place) return await searchTopics({ ...deps, kafka }, query);
     const record = await kafka.readRecord(place);
-    return record ? { state: "found", record } : { state: "removed" };
+    // In a topic that was made anew another event has that place. An edited one has no own record.
+    const isIt = record && (replaces !== undefined || eventIdOfRecord(record) === query.id);
+    return isIt ? { state: "found", record } : { state: "removed" };
   } catch (error) {
     if (!isFault(error)) throw error;
     return { state: isFault(error, "topic_unknown") ? "removed" : "away" };

@@ -58,6 +58,7 @@ const refuseParked = async (
   throw fault(
     "conflict",
     `Event ${first.event} is parked by ${first.handler} from partition ${first.partition}, and ` +
-      "later events of its key would pass it: run, redrive or discard first what is parked",
+      "later events of its key would pass it; see outrider parked list --handler " +
+      `${first.handler} --topic ${topic}, and run it or bury it with --skip first`,
   );
 };

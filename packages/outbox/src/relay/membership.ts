@@ -28,8 +28,9 @@ export type Overview = Readonly<{
 }>;
 
 /**
- * Says that this relay is alive and moves its deadlines, in one statement. Returns the shards that
- * are still owned under their epochs.
+ * Says that this relay is alive and moves its deadlines, in one statement, which also forgets
+ * relays that have been gone for a minute. Returns the shards that are still owned under their
+ * epochs.
  */
 export const beat = async (
   sql: Sql,
@@ -42,6 +43,13 @@ export const beat = async (
       values (${owner}, ${name}, ${startedAt},
         clock_timestamp() + ${ttlMs} * interval '1 millisecond', ${sql.json(stats)})
       on conflict (owner) do update set deadline = excluded.deadline, stats = excluded.stats
+    ), gone as (
+      delete from outrider.relays where owner in (
+        -- all relays come by here, and none waits for another
+        select r.owner from outrider.relays r
+        where r.owner <> ${owner} and r.deadline < clock_timestamp() - interval '1 minute'
+        for update skip locked
+      )
     )
     update outrider.shards s
     set deadline = clock_timestamp() + ${ttlMs} * interval '1 millisecond'
@@ -87,9 +95,6 @@ export const readOverview = async (sql: Sql, owner: string): Promise<Overview> =
   };
 };
 
-/** Says goodbye, and forgets relays that have been gone for a minute. */
 export const leave = async (sql: Sql, owner: string): Promise<void> => {
-  await sql`
-    delete from outrider.relays
-    where owner = ${owner} or deadline < clock_timestamp() - interval '1 minute'`;
+  await sql`delete from outrider.relays where owner = ${owner}`;
 };
