@@ -101,6 +101,15 @@ describe("what is halted", () => {
     expect(handlers.stdout).toContain("! test.sums does not read 2 partitions: made anew; see");
   });
 
+  test("is none that is missing, which is told as well", async () => {
+    await api.sql`
+      update outrider.handlers set topics = '{orders,returns}' where name = 'test.sums'`;
+    const { stdout } = await outrider("handlers");
+    await api.sql`update outrider.handlers set topics = '{orders}' where name = 'test.sums'`;
+    expect(stdout).toContain("! test.sums reads returns, which Kafka does not have");
+    expect(stdout).not.toContain("reads orders");
+  });
+
   test("keeps its inbox rows: it may be read again from its beginning", async () => {
     await api.sql`
       insert into outrider.inbox (handler, event_id, state, topic, partition, "offset", recorded_at)

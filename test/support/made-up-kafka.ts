@@ -7,7 +7,10 @@ export const today = { clusterId: "cluster-1", topicId: "topic-2" };
 
 /** `since`: a time before which 40 of the records were published. */
 export const madeUpKafka = (since = new Date(0)): TopicReader => ({
-  readEnds: async () => [],
+  readEnds: async (topics) =>
+    topics
+      .filter((topic) => topic === "orders")
+      .flatMap((topic) => [0, 1, 2].map((partition) => ({ topic, partition, low: 10, high: 100 }))),
   readOffsets: async (topic, from) => {
     if (topic !== "orders") throw fault("topic_unknown", "no such topic");
     return [0, 1, 2].map((partition) => {

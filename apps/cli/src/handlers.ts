@@ -10,7 +10,7 @@ import { attentionCode, show, watch } from "./show.ts";
 import type { Showing } from "./show.ts";
 import { ago, printable, textTable, whenOf } from "./text-table.ts";
 
-/** Exit code 3 when a handler is halted or held back, runs nowhere, or has open letters. */
+/** Exit code 3 when a handler cannot read or is held back, runs nowhere, or has open letters. */
 export const handlersList = (context: Context, showing: Showing): Promise<number> =>
   withOperations(context, async ({ client }) => {
     const { items } = await show(context, showing, {
@@ -24,13 +24,14 @@ export const handlersList = (context: Context, showing: Showing): Promise<number
 const runsMany = 10;
 
 const problemsOf = (one: Json<HandlerLag>): string[] => {
-  const { name, workers, group, breaker, openLetters, failing, halted } = one;
+  const { name, workers, group, breaker, openLetters, failing, halted, missingTopics } = one;
   const isRun = group === null || workers > 0;
   const held = breaker
     ? [`${printable(breaker.code, 60)}: ${printable(breaker.message, 100)}`]
     : [];
   return [
     ...(halted ? [sayHalted(name, halted)] : []),
+    ...missingTopics.map((topic) => `${name} reads ${topic}, which Kafka does not have`),
     ...held.map((why) => `${name} is held back: ${why}`),
     ...(isRun ? [] : [`nobody runs ${name}`]),
     ...failing.flatMap((of) => sayFailing(name, of) ?? []),

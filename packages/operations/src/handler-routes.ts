@@ -40,6 +40,7 @@ const handler = v.strictObject({
   failing: v.array(v.strictObject({ code: v.string(), events: count, runsMax: count })),
   openLetters: count,
   lag: v.nullable(count),
+  missingTopics: v.array(v.string()),
   halted: v.nullable(v.strictObject({ partitions: count, reason: v.string() })),
 });
 

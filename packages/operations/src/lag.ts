@@ -10,9 +10,11 @@ export type HandlerLag = HandlerStatus &
   Readonly<{
     /**
      * Records that the handler's group has not read, of all types; null: Kafka was not asked, or
-     * partitions are halted, of which nobody can say.
+     * partitions are halted or topics missing, of which nobody can say.
      */
     lag: number | null;
+    /** Topics that the handler asks for and Kafka does not have; empty when Kafka was not asked. */
+    missingTopics: readonly string[];
     /** Partitions that the group does not read until an operator decides; null: it reads all. */
     halted: Readonly<{ partitions: number; reason: string }> | null;
   }>;
@@ -29,8 +31,11 @@ export const readHandlerLags = async (deps: LagDeps): Promise<HandlerLag[]> => {
   return handlers.map((one) => {
     const marks = watermarks.get(one.group ?? "") ?? [];
     const halted = haltedOf(one, marks);
-    const isKnown = one.group !== null && halted === null;
-    return { ...one, halted, lag: ends && isKnown ? lagOf(one, ends, marks) : null };
+    const there = new Set(ends?.map((end) => end.topic));
+    const missingTopics = ends ? one.topics.filter((topic) => !there.has(topic)) : [];
+    const isKnown = one.group !== null && halted === null && missingTopics.length === 0;
+    const lag = ends && isKnown ? lagOf(one, ends, marks) : null;
+    return { ...one, halted, missingTopics, lag };
   });
 };
 
