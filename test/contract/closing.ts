@@ -33,38 +33,33 @@ const calm: SubscriberEvents = {
   onError: () => {},
 };
 
-const phases: Readonly<
-  Record<string, (join: (events?: Partial<SubscriberEvents>) => Subscriber) => Promise<void>>
-> = {
+type Hold = ReturnType<typeof createHold>;
+type Phase = (join: (events?: Partial<SubscriberEvents>) => Subscriber) => Promise<void>;
+
+const whileLookedUp =
+  (end: (hold: Hold) => void): Phase =>
+  async (join) => {
+    const hold = createHold();
+    const first = join({
+      onAssign: async (partitions) => {
+        await hold.wait();
+        return calm.onAssign(partitions);
+      },
+    });
+    await hold.reached;
+    const closed = first.close();
+    end(hold);
+    await closed;
+  };
+
+const phases: Readonly<Record<string, Phase>> = {
   "before it has been granted anything": async (join) => {
     await join().close();
   },
-  "while its start positions are looked up, which then fails": async (join) => {
-    const hold = createHold();
-    const first = join({
-      onAssign: async (partitions) => {
-        await hold.wait();
-        return calm.onAssign(partitions);
-      },
-    });
-    await hold.reached;
-    const closed = first.close();
-    hold.refuse();
-    await closed;
-  },
-  "while its start positions are looked up, which goes well": async (join) => {
-    const hold = createHold();
-    const first = join({
-      onAssign: async (partitions) => {
-        await hold.wait();
-        return calm.onAssign(partitions);
-      },
-    });
-    await hold.reached;
-    const closed = first.close();
-    hold.letGo();
-    await closed;
-  },
+  "while its start positions are looked up, which then fails": whileLookedUp((hold) =>
+    hold.refuse(),
+  ),
+  "while its start positions are looked up, which goes well": whileLookedUp((hold) => hold.letGo()),
   "after its start positions could not be had, again and again": async (join) => {
     let failures = 0;
     const first = join({
