@@ -90,9 +90,8 @@ test("a topic that refuses a host's clock gets its events later, and none is bur
   const refused = await until(() => relay.state().refused[0], { what: "a refused topic" });
   assert.equal(refused.topic, topic);
   assert.match(String(refused.error), /INVALID_TIMESTAMP.*the clock of this host/);
-  await until(async () => (await readTopic(kafka, other)).length === 3, {
-    what: "the other topic",
-  });
+  // A refusal ends the batch for all its topics, so some may be there twice.
+  await until(async () => (await readTimes(other)).size === 3, { what: "the other topic" });
   // Of the refused topic one may have been taken within its very millisecond.
   const waitsFor = async () =>
     (await scene.sql`select from outrider.outbox where topic = ${other}`).length;
