@@ -63,7 +63,7 @@ const lastDeed = async () =>
   (await read<Items<AuditEntry>>(given.local, "audit", "--limit", "1")).items[0];
 
 /** Looks again and again until it has looked twice. */
-const watched = async (from: Given, ...args: string[]) => {
+const watched = async (from: Given, args: readonly string[], isTerminal = false) => {
   const stop = new AbortController();
   const said: string[] = [];
   const say = (line: string) => {
@@ -71,7 +71,9 @@ const watched = async (from: Given, ...args: string[]) => {
     if (said.length === 2) stop.abort(new Error("enough"));
   };
   const report = { say, step: () => ({ note: () => {}, end: () => {} }) };
-  const { code, stderr } = await runOutrider(from, args, { report, signal: stop.signal });
+  const { code, stderr } = await runOutrider(from, args, {
+    ...{ report, isTerminal, signal: stop.signal },
+  });
   return { said, code, stderr };
 };
 
@@ -189,24 +191,27 @@ for (const way of ways) {
       expect(json).toMatchObject({
         rates: { drain: 0 },
         relays: [],
-        problems: [expect.anything()],
+        findings: [{ entity: "shard", rule: "shard_unowned" }],
       });
       expect(json.shards.length).toBe(8);
     });
 
     test("a list is watched until it is told to stop", async () => {
-      const table = await watched(given[way], "parked", "list", "--watch");
+      const table = await watched(given[way], ["parked", "list", "--watch"], true);
       expect([table.code, table.stderr, table.said.length]).toEqual([0, "", 2]);
       for (const one of table.said) {
         expect(one).toStartWith("\u001b[2J\u001b[H");
         expect(one).toMatch(/ *id +handler +state /);
       }
-      const lines = await watched(given[way], "dead", "groups", "--watch", "--json");
+      // Into a pipe nothing is drawn.
+      const piped = await watched(given[way], ["parked", "list", "--watch"]);
+      expect(piped.said.join("")).not.toContain("\u001b");
+      const lines = await watched(given[way], ["dead", "groups", "--watch", "--json"]);
       expect(lines.said.map((one) => (JSON.parse(one) as Items<object>).items.length)).toEqual([
         ...[20, 20],
       ]);
       const relay = ["relay", "status", "--watch", "--interval", "1"];
-      expect(await watched(given[way], ...relay)).toMatchObject({ code: 0, stderr: "" });
+      expect(await watched(given[way], relay)).toMatchObject({ code: 0, stderr: "" });
     });
   });
 }
@@ -215,12 +220,14 @@ describe("handlers and workers", () => {
   test("need a human when a handler is held back, runs nowhere or has given up", async () => {
     const found = await outrider("handlers");
     expect(found.code).toBe(3);
-    expect(found.stdout).toMatch(/^! nobody runs shop\.handler-0$/m);
+    expect(found.stdout).toMatch(/^! nobody runs shop\.handler-0; .*handlers forget/m);
     await api.sql`
       insert into outrider.workers (instance, name, started_at, deadline, stats)
       select gen_random_uuid(), 'host 1', now() - interval '1 h', now() + interval '1 min',
         jsonb_object_agg(name, '{"handled": 5, "failed": 1, "ratePerS": 0.5}'::jsonb)
       from outrider.handlers`;
+    const letters = /^! shop\.handler-0 has given up 1 event; see `outrider dead groups --handler/m;
+    expect(found.stdout).toMatch(letters);
     await api.sql`truncate outrider.dead_letters`;
     expect((await outrider("handlers")).stdout).toEndWith("\nall is well\n");
     expect((await outrider("handlers")).code).toBe(0);
@@ -228,11 +235,41 @@ describe("handlers and workers", () => {
       insert into outrider.breakers (handler, open_until, code, message)
       values ('shop.handler-3', now() + interval '1 min', 'DOWN', ${"away\u001b[2J"})`;
     const held = await outrider("handlers");
-    expect(held.stdout).toMatch(/^! shop\.handler-3 is held back: DOWN: away�\[2J$/m);
+    expect(held.stdout).toMatch(/^! shop\.handler-3 is held back.*: DOWN: away�\[2J; /m);
     const workers = (await outrider("workers")).stdout;
     expect(workers).toMatch(/^host 1 +alive .* shop\.handler-0 +5 +1 /m);
     await api.sql`truncate outrider.workers, outrider.handlers`;
     expect((await outrider("workers")).stdout).toBe("no workers\n");
+  });
+
+  test("one that nobody runs any more is forgotten, when nothing of it waits", async () => {
+    const forget = (name: string) => outrider("handlers", "forget", name, "--by", "ann");
+    const [refused, unknown] = [await forget("shop.handler-0"), await forget("shop.none")];
+    expect([refused.code, refused.stderr]).toEqual([1, expect.stringContaining("are parked")]);
+    expect([unknown.code, unknown.stderr]).toEqual([1, "Nobody knows a handler shop.none\n"]);
+    await api.sql`
+      truncate outrider.parked, outrider.parked_heads, outrider.dead_letters,
+        outrider.dead_letter_history`;
+    expect((await forget("shop.handler-0")).code).toBe(0);
+    expect((await outrider("handlers")).stdout).not.toContain("shop.handler-0");
+    expect(await lastDeed()).toMatchObject({
+      ...{ action: "forgetHandler", actor: "ann", target: "handlers/shop.handler-0" },
+    });
+    await api.sql`
+      insert into outrider.workers (instance, name, started_at, deadline, stats)
+      values (gen_random_uuid(), 'host 1', now(), now() + interval '1 min',
+        '{"shop.handler-1": {"handled": 0, "failed": 0, "ratePerS": 0}}')`;
+    expect((await forget("shop.handler-1")).stderr).toStartWith("1 workers run shop.handler-1");
+    await api.sql`truncate outrider.workers, outrider.handlers`;
+  });
+
+  test("are part of what health tells, with the outbox", async () => {
+    const health = await outrider("health");
+    expect(health.code).toBe(3);
+    expect(health.stdout).toMatch(/^! nobody publishes shards 0, 1, 2/m);
+    expect(health.stdout).toMatch(/^! nobody runs shop\.handler-0/m);
+    const json = await runOutrider(given.remote, ["health", "--json"]);
+    expect(JSON.parse(json.stdout)).toMatchObject({ isWell: false });
   });
 });
 

@@ -143,7 +143,10 @@ describe("outrider relay", () => {
   test("status tells owners and backlog; its exit code, whether a human is needed", async () => {
     const nobody = await outrider(["relay", "status"]);
     assert.equal(nobody.code, 3);
-    assert.match(nobody.stdout, /^! nobody publishes shards 0, 1, 2, 3, 4, 5, 6, 7$/m);
+    assert.match(
+      nobody.stdout,
+      /^! nobody publishes shards 0, 1, 2, 3, 4, 5, 6, 7; start a relay/m,
+    );
     const relay = scene.start();
     await until(() => relay.state().owned.length === 8, { what: "all shards" });
     const well = await outrider(["relay", "status"]);
@@ -154,10 +157,13 @@ describe("outrider relay", () => {
     const blocked = await outrider(["relay", "status", "--json"]);
     assert.equal(blocked.code, 3);
     const status = JSON.parse(blocked.stdout) as {
-      problems: string[];
+      findings: { reason: string; next: string }[];
       blocked: { waiting: number }[];
     };
-    assert.deepEqual(status.problems, [`dead letter ${id} blocks a key of ${counting.topic}`]);
+    assert.deepEqual(
+      status.findings.map(({ reason, next }) => [reason, next.includes(`dead show ${id}`)]),
+      [[`dead letter ${id} blocks a key of ${counting.topic}`, true]],
+    );
     assert.equal(status.blocked[0]?.waiting, 2);
   });
 

@@ -8,10 +8,10 @@ import { defineTopic } from "@outrider/event";
 import { defineHandler, startInbox } from "@outrider/inbox";
 import type { Inbox } from "@outrider/inbox";
 import { createOpenPublisher, createSubscribe } from "@outrider/kafka";
+import { assertWell, judgeLife } from "@outrider/health";
 import { createOutbox, writeRecord } from "@outrider/outbox";
 import { connect, connectDatabase } from "@outrider/postgres";
 import type { Database, Sql } from "@outrider/postgres";
-import { checkLife } from "../../apps/shop/src/checks.ts";
 import { joinAs } from "../contract/member.ts";
 import { countedOn, recordAt } from "../support/counted.ts";
 import { createTestDatabase } from "../support/database.ts";
@@ -42,7 +42,7 @@ let ended = 0;
 
 const wrong = (): string => {
   try {
-    checkLife(inbox.state(), limits);
+    assertWell(judgeLife({ groups: inbox.state(), limits }));
     return "";
   } catch (error) {
     return (error as Error).message;

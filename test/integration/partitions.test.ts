@@ -6,6 +6,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { isFault } from "@outrider/event";
 import { removeOldInbox, resumePartitions } from "@outrider/inbox";
+import type { HandlerLag } from "@outrider/operations";
 import { planReplay } from "@outrider/redrive";
 import { failureOf } from "../support/counted.ts";
 import { madeUpKafka, today } from "../support/made-up-kafka.ts";
@@ -90,7 +91,7 @@ describe("what is halted", () => {
   });
 
   test("is told by partition list, relay status and handlers, and not called well", async () => {
-    const said = "! g does not read orders/1, 2: made anew; decide with outrider partition resume";
+    const said = "! g does not read orders/1, 2: made anew; decide with `outrider partition resume";
     const list = await outrider("partition", "list");
     expect(list.stdout).toContain(`${said} g orders all --from`);
     const status = await outrider("relay", "status");
@@ -98,7 +99,27 @@ describe("what is halted", () => {
     expect([status.code, status.stdout.includes("all is well")]).toEqual([3, false]);
     const handlers = await outrider("handlers");
     expect([handlers.code, handlers.stdout.includes("all is well")]).toEqual([3, false]);
-    expect(handlers.stdout).toContain("! test.sums does not read 2 partitions: made anew; see");
+    expect(handlers.stdout).toContain(`${said} g orders all --from`);
+  });
+
+  test("is no stall: one is where the first unread record is old", async () => {
+    const stalls = async (publishedMs: number) => {
+      kafka.publishedMs = publishedMs;
+      const { items } = await api.read<{ items: HandlerLag[] }>("/v1/handlers");
+      return items.flatMap((one) => one.findings).filter((one) => one.rule !== "partition_halted");
+    };
+    await api.sql`update outrider.watermarks set updated_at = now() - interval '1 h'`;
+    // It has come a moment ago, after an hour without any.
+    expect((await stalls(Date.now())).map((one) => one.rule)).toEqual(["handler_not_run"]);
+    await api.sql`
+      insert into outrider.workers (instance, name, started_at, deadline, stats)
+      values (gen_random_uuid(), 'host 1', now(), now() + interval '1 min', '{"test.sums": {}}')`;
+    expect(await stalls(Date.now())).toEqual([]);
+    const [stall, ...others] = await stalls(Date.now() - 600_000);
+    expect(stall).toMatchObject({ rule: "partition_stalled", name: "orders/0" });
+    expect(stall?.reason).toMatch(/no further for 1 h in orders.0: 10 records wait, .* 10 min/);
+    expect(others).toEqual([]);
+    await api.sql`truncate outrider.workers`;
   });
 
   test("is none that is missing, which is told as well", async () => {

@@ -3,7 +3,9 @@
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
+import { judgeOutbox, thresholds } from "@outrider/health";
 import { createOpenPublisher } from "@outrider/kafka";
+import { readOutboxStatus } from "@outrider/outbox";
 import { testKafka } from "../support/environment.ts";
 import { countingOn } from "../support/events.ts";
 import type { Counting } from "../support/relay-scene.ts";
@@ -40,6 +42,17 @@ const arrived = (topic: string, count: number) =>
     timeoutMs: 20_000,
   });
 
+/** What only the relay's process knows is in the database for whoever asks how it does. */
+const toldAs = (rule: string, topic: string) =>
+  until(
+    async () => {
+      const status = await readOutboxStatus(scene.sql);
+      const found = judgeOutbox({ ...status, rates: null, limits: thresholds });
+      return found.some((one) => one.rule === rule && one.name === topic);
+    },
+    { what: rule },
+  );
+
 /** Producers whose records of these topics wait, as those of a partition without a leader do. */
 const createWaiting = (...topics: readonly string[]) => {
   const gate = Promise.withResolvers<void>();
@@ -69,6 +82,7 @@ describe("a topic that is not acknowledged", () => {
     );
     assert.equal(await scene.countOf("outbox"), 20);
     assert.equal(await scene.countOf("dead_letters"), 0);
+    await toldAs("topic_stuck", bad.topic);
     waiting.lift();
     await scene.emptied("outbox");
     assert.deepEqual(await sequencesOf(bad.topic, "key"), range(1, 20));
@@ -118,6 +132,7 @@ describe("a topic that is refused as a whole", () => {
     await arrived(good.topic, 20);
     const refused = await until(() => relay.state().refused[0], { what: "the refusal" });
     assert.match(String(refused.error), /TOPIC_AUTHORIZATION_FAILED/);
+    await toldAs("topic_refused", refused.topic);
     await writeBoth([good], 21, 30);
     await arrived(good.topic, 30);
     // In Kafka, and removed a moment later.

@@ -25,6 +25,7 @@ export const createTestContext = (more: Partial<Context> = {}): TestContext => {
     settings: { outrider: { stack: "embedded" } },
     bun: process.execPath,
     report: { ...silentReport, say: (line) => void said.push(line) },
+    isTerminal: false,
     signal: controller.signal,
     said,
     abort: (why) => controller.abort(new Error(why)),

@@ -5,10 +5,10 @@ import { createHealth } from "@outrider/http";
 import { createIsolation, defineHandler, startInbox } from "@outrider/inbox";
 import { createKafkaProbe, createSubscribe, poolThreadsFor } from "@outrider/kafka";
 import type { SubscriberSettings } from "@outrider/kafka";
+import { assertWell, judgeLife } from "@outrider/health";
 import { createOutbox, writeRecord } from "@outrider/outbox";
 import { connect, connectDatabase, rawSql } from "@outrider/postgres";
 import { createLogger, createRegistry, runProcess, serveOnNode } from "@outrider/runtime";
-import { checkLife } from "../../apps/shop/src/checks.ts";
 import { countedOn } from "./counted.ts";
 
 const { DATABASE_URL: url = "", KAFKA_BOOTSTRAP_SERVERS: bootstrapServers = "" } = process.env;
@@ -64,7 +64,7 @@ await runProcess({ name, log }, async (onStop) => {
     },
   };
   const limits = { callMaxMs: 10_000, silenceMaxMs: 60_000, unreadMaxMs: 120_000 };
-  const living = { consumers: () => checkLife(inbox.state(), limits) };
+  const living = { consumers: () => assertWell(judgeLife({ groups: inbox.state(), limits })) };
   const registry = createRegistry({ service: name, deployment: "drill" });
   const { fetch } = createHealth({ checks, living, registry });
   const server = await serveOnNode({ fetch, host: "127.0.0.1", port: Number(process.env.PORT) });

@@ -6,7 +6,12 @@ import { fault } from "@outrider/event";
 export const today = { clusterId: "cluster-1", topicId: "topic-2" };
 
 /** `since`: a time before which 40 of the records were published. */
-export const madeUpKafka = (since = new Date(0)): TopicReader => ({
+export type MadeUpKafka = TopicReader & {
+  /** When its records were published; undefined: they cannot be read. */
+  publishedMs?: number;
+};
+
+export const madeUpKafka = (since = new Date(0)): MadeUpKafka => ({
   readEnds: async (topics) =>
     topics
       .filter((topic) => topic === "orders")
@@ -18,7 +23,11 @@ export const madeUpKafka = (since = new Date(0)): TopicReader => ({
       return { ...today, partition, low: 10, high: 100, since: at };
     });
   },
-  readRecord: async () => undefined,
+  async readRecord(place) {
+    const { publishedMs: timestampMs } = this;
+    if (timestampMs === undefined) return undefined;
+    return { ...place, timestampMs, key: null, value: null, headers: [] };
+  },
   findRecord: async () => ({ examined: 0, isWhole: true }),
   close: async () => {},
 });

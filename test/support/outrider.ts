@@ -20,7 +20,7 @@ export type Given =
 export const runOutrider = async (
   given: Given,
   args: readonly string[],
-  more: Pick<Partial<Context>, "signal" | "report"> = {},
+  more: Pick<Partial<Context>, "signal" | "report" | "isTerminal"> = {},
 ): Promise<Answer> => {
   const said: string[] = [];
   const errors: string[] = [];

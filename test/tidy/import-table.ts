@@ -17,6 +17,7 @@ export const importTable: Readonly<Record<string, Allowed>> = {
   "packages/postgres": { own: ["event"], npm: ["drizzle-orm", "postgres"] },
   "packages/outbox": { own: ["event", "postgres"], npm: [], dev: ["valibot"] },
   "packages/inbox": { own: ["event", "postgres"], npm: [], dev: ["fast-check", "valibot"] },
+  "packages/health": { own: ["event", "inbox", "outbox"], npm: [] },
   "packages/kafka": { own: ["event"], npm: ["@confluentinc/kafka-javascript"] },
   "packages/broker": { own: ["event"], npm: ["@platformatic/kafka"] },
   "packages/bullmq": {
@@ -42,7 +43,7 @@ export const importTable: Readonly<Record<string, Allowed>> = {
   },
   "packages/redrive": { own: ["event", "inbox", "outbox", "postgres"], npm: ["diff"] },
   "packages/operations": {
-    own: ["broker", "bullmq", "event", "http", "inbox", "outbox", "postgres", "redrive"],
+    own: ["broker", "bullmq", "event", "health", "http", "inbox", "outbox", "postgres", "redrive"],
     npm: ["hono", "hono-openapi", "valibot"],
   },
   "packages/stack": {
@@ -61,7 +62,7 @@ export const importTable: Readonly<Record<string, Allowed>> = {
     ],
   },
   "apps/relay": {
-    own: ["event", "http", "kafka", "outbox", "postgres", "runtime"],
+    own: ["health", "http", "kafka", "outbox", "postgres", "runtime"],
     npm: ["prom-client", "valibot"],
   },
   "apps/outside": { own: ["http", "runtime"], npm: ["hono", "valibot"] },
@@ -70,6 +71,7 @@ export const importTable: Readonly<Record<string, Allowed>> = {
       "broker",
       "bullmq",
       "event",
+      "health",
       "http",
       "inbox",
       "kafka",
@@ -82,7 +84,7 @@ export const importTable: Readonly<Record<string, Allowed>> = {
     dev: ["fast-check"],
   },
   "apps/ops": {
-    own: ["broker", "bullmq", "event", "operations", "outbox", "postgres", "runtime"],
+    own: ["broker", "bullmq", "event", "health", "operations", "outbox", "postgres", "runtime"],
     npm: ["swagger-ui-dist", "valibot"],
   },
   "apps/cli": {
@@ -90,6 +92,7 @@ export const importTable: Readonly<Record<string, Allowed>> = {
       "broker",
       "bullmq",
       "event",
+      "health",
       "operations",
       "outbox",
       "postgres",
@@ -104,6 +107,7 @@ export const importTable: Readonly<Record<string, Allowed>> = {
       "broker",
       "bullmq",
       "event",
+      "health",
       "http",
       "inbox",
       "kafka",

@@ -1,6 +1,7 @@
 /** `outrider operation ...`: decisions about many, and how far they are. */
 
 import { setTimeout as delay } from "node:timers/promises";
+import { printable } from "@outrider/health";
 import type { BulkOperation } from "@outrider/operations";
 import { showList } from "./list.ts";
 import type { Listing } from "./list.ts";
@@ -9,7 +10,7 @@ import { bodyOf, withOperations } from "./operations.ts";
 import type { Json, Operations, OperationsClient } from "./operations.ts";
 import { attentionCode, lookMs, show } from "./show.ts";
 import type { Showing } from "./show.ts";
-import { ago, field, printable, textTable } from "./text-table.ts";
+import { ago, field, textTable } from "./text-table.ts";
 
 const read = (client: OperationsClient, id: number) =>
   bodyOf(client.operations[":id"].$get({ param: { id: String(id) } }));

@@ -2,6 +2,7 @@
 
 import { readFileSync } from "node:fs";
 import { fault } from "@outrider/event";
+import { printable } from "@outrider/health";
 import { cleanLetters, cleanReplays } from "@outrider/redrive";
 import type { HistoryEntry, LetterGroup, LetterSummary, WholeLetter } from "@outrider/redrive";
 import type { LetterQuery } from "./arguments.ts";
@@ -11,7 +12,7 @@ import type { Listing } from "./list.ts";
 import type { Context } from "./main.ts";
 import { assertOk, bodyOf, record, withOperations } from "./operations.ts";
 import type { Json, Operations } from "./operations.ts";
-import { ago, field, printable, textTable } from "./text-table.ts";
+import { ago, field, textTable } from "./text-table.ts";
 import { watch } from "./show.ts";
 
 export const deadList = (

@@ -1,12 +1,13 @@
 /** `outrider event ID`: the whole life of one event, as a story. */
 
+import { printable } from "@outrider/health";
 import type { EventLife } from "@outrider/operations";
 import type { Context } from "./main.ts";
 import { bodyOf, withOperations } from "./operations.ts";
 import type { Json } from "./operations.ts";
 import { attentionCode, show } from "./show.ts";
 import type { Showing } from "./show.ts";
-import { field, printable } from "./text-table.ts";
+import { field } from "./text-table.ts";
 
 export type EventOptions = Showing & Readonly<{ id: string; topic?: string; key?: string }>;
 

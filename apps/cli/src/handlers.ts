@@ -1,69 +1,31 @@
 /** `outrider handlers`, `workers` and `retry-queue`: who handles, how it goes, what is timed. */
 
-import type { FaultCode } from "@outrider/event";
+import { printable } from "@outrider/health";
+import type { Finding } from "@outrider/health";
 import type { ComparedQueue, HandlerLag } from "@outrider/operations";
 import type { InferResponseType } from "hono/client";
+import { describeFindings } from "./findings.ts";
 import type { Context } from "./main.ts";
-import { bodyOf, withOperations } from "./operations.ts";
-import type { Json, OperationsClient } from "./operations.ts";
+import { assertOk, bodyOf, withOperations } from "./operations.ts";
+import type { Json, OperationsClient, Who } from "./operations.ts";
 import { attentionCode, show, watch } from "./show.ts";
 import type { Showing } from "./show.ts";
-import { ago, printable, textTable, whenOf } from "./text-table.ts";
+import { ago, textTable, whenOf } from "./text-table.ts";
 
-/** Exit code 3 when a handler cannot read or is held back, runs nowhere, or has open letters. */
+/** Exit code 3 when something of the handlers or their workers is not well. */
 export const handlersList = (context: Context, showing: Showing): Promise<number> =>
   withOperations(context, async ({ client }) => {
-    const { items } = await show(context, showing, {
+    const { findings } = await show(context, showing, {
       read: () => bodyOf(client.handlers.$get()),
-      describe: ({ items: handlers }) => describeHandlers(handlers),
+      describe: describeHandlers,
     });
-    return items.some((one) => problemsOf(one).length > 0) ? attentionCode : 0;
+    return findings.length > 0 ? attentionCode : 0;
   });
 
-/** An event that has been run so often without an end gets nowhere: some minutes, by default. */
-const runsMany = 10;
+type Listed = Readonly<{ items: readonly Json<HandlerLag>[]; findings: readonly Finding[] }>;
 
-const problemsOf = (one: Json<HandlerLag>): string[] => {
-  const { name, workers, group, breaker, openLetters, failing, halted, missingTopics } = one;
-  const isRun = group === null || workers > 0;
-  const held = breaker
-    ? [`${printable(breaker.code, 60)}: ${printable(breaker.message, 100)}`]
-    : [];
-  return [
-    ...(halted ? [sayHalted(name, halted)] : []),
-    ...missingTopics.map((topic) => `${name} reads ${topic}, which Kafka does not have`),
-    ...held.map((why) => `${name} is held back: ${why}`),
-    ...(isRun ? [] : [`nobody runs ${name}`]),
-    ...failing.flatMap((of) => sayFailing(name, of) ?? []),
-    ...(openLetters > 0 ? [`${name} has given up ${openLetters} events`] : []),
-  ];
-};
-
-const sayHalted = (
-  name: string,
-  { partitions, reason }: NonNullable<Json<HandlerLag>["halted"]>,
-): string => {
-  const next = "see outrider partition list --halted";
-  return `${name} does not read ${partitions} partitions: ${printable(reason, 200)}; ${next}`;
-};
-
-const sayFailing = (
-  name: string,
-  { code, events, runsMax }: Json<HandlerLag>["failing"][number],
-): string | undefined => {
-  const which = `outrider parked list --handler ${name} --code ${printable(code, 60)}`;
-  if (code === versionUnknown) {
-    return `${name} does not know the version of ${events} events: deploy one that does; ${which}`;
-  }
-  if (runsMax < runsMany) return undefined;
-  return `${name} gets nowhere with ${events} events, after up to ${runsMax} runs: ${which}`;
-};
-
-const versionUnknown = "version_unknown" satisfies FaultCode;
-
-export const describeHandlers = (handlers: readonly Json<HandlerLag>[]): string => {
+export const describeHandlers = ({ items: handlers, findings }: Listed): string => {
   if (handlers.length === 0) return "no handlers: no worker has named any yet";
-  const problems = handlers.flatMap(problemsOf);
   return [
     textTable(
       [
@@ -92,9 +54,24 @@ export const describeHandlers = (handlers: readonly Json<HandlerLag>[]): string 
       ]),
     ),
     "",
-    ...(problems.length === 0 ? ["all is well"] : problems.map((one) => `! ${one}`)),
+    describeFindings(findings),
   ].join("\n");
 };
+
+/** What is said of a handler that nobody runs any more, is said no longer. */
+export const handlerForget = (
+  context: Context,
+  { name, ...who }: Who & Readonly<{ name: string }>,
+): Promise<number> =>
+  withOperations(
+    context,
+    async ({ client }) => {
+      await assertOk(await client.handlers[":name"].$delete({ param: { name } }));
+      context.report.say(`${name} is forgotten; a worker that runs it names it again`);
+      return 0;
+    },
+    who,
+  );
 
 export const workersList = (context: Context, showing: Showing): Promise<number> =>
   withOperations(context, ({ client }) =>

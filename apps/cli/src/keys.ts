@@ -1,12 +1,13 @@
 /** `outrider keys ...` and `outrider audit`: who may use the operations API, and who did what. */
 
+import { printable } from "@outrider/health";
 import type { ApiKey, AuditEntry, Scope } from "@outrider/operations";
 import { showList } from "./list.ts";
 import type { Listing } from "./list.ts";
 import type { Context } from "./main.ts";
 import { bodyOf, withOperations } from "./operations.ts";
 import type { Json, Operations, Who } from "./operations.ts";
-import { ago, printable, textTable, whenOf } from "./text-table.ts";
+import { ago, textTable, whenOf } from "./text-table.ts";
 
 export type NewKeyOptions = Who &
   Readonly<{ name: string; scopes: Scope[]; expiresInMs?: number; json: boolean }>;

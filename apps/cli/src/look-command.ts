@@ -8,7 +8,8 @@ import { byOption, idArgument, integer, listingOf, timeSpan, uuid } from "./argu
 import { withPaging, withShowing } from "./arguments.ts";
 import type { Finish, ListingOptions } from "./arguments.ts";
 import { eventShow } from "./event.ts";
-import { handlersList, retryQueueShow, workersList } from "./handlers.ts";
+import { healthShow } from "./findings.ts";
+import { handlerForget, handlersList, retryQueueShow, workersList } from "./handlers.ts";
 import { auditList, keysCreate, keysList, keysRevoke } from "./keys.ts";
 import type { AuditQuery } from "./keys.ts";
 
@@ -30,9 +31,22 @@ export const addLooks = (program: Command, run: Finish): void => {
     });
   looking(
     program,
+    "health",
+    "what is not well, and what to do; exit code 3 when anything is",
+  ).action((flags: Flags) => run((context) => healthShow(context, showingOf(flags))));
+  const handlers = looking(
+    program,
     "handlers",
     "lag, rate, what is held up; exit code 3 when a human is needed",
   ).action((flags: Flags) => run((context) => handlersList(context, showingOf(flags))));
+  handlers
+    .command("forget")
+    .description("list a handler no longer that nobody runs any more")
+    .addArgument(new Argument("<name>", "of the handler"))
+    .addOption(byOption())
+    .action((name: string, options: { by?: string }) =>
+      run((context) => handlerForget(context, { name, ...options })),
+    );
   looking(program, "workers", "processes that run handlers").action((flags: Flags) =>
     run((context) => workersList(context, showingOf(flags))),
   );

@@ -99,6 +99,8 @@ const context = (root: string, api: Api = {}) => {
       columns: () => (stdout.isTTY ? stdout.columns || 80 : undefined),
       nowMs: () => performance.now(),
     }),
+    /** Somebody sees what it prints: it may draw. */
+    isTerminal: stdout.isTTY === true,
     signal: abortOnStop(env),
   };
 };

@@ -121,6 +121,7 @@ const actLocally = async (context: Context, { sql, who, act }: Local): Promise<n
   const api = createLocalApi(
     {
       ...{ sql, writeRecord, kafka: reader, retryQueues },
+      thresholds: settings.well,
       newId: () => Bun.randomUUIDv7(),
       loadDecodes: async () => createDecodes(await loadCatalogues(context.root)),
       // Whoever has begun something drives it, see below.

@@ -1,6 +1,7 @@
 /** `outrider parked ...`: keys with an event that failed, and what an operator does about them. */
 
 import { fault } from "@outrider/event";
+import { duration, printable } from "@outrider/health";
 import type { ParkedKey } from "@outrider/operations";
 import { followBulk } from "./bulk.ts";
 import { showList } from "./list.ts";
@@ -8,7 +9,7 @@ import type { Listing } from "./list.ts";
 import type { Context } from "./main.ts";
 import { bodyOf, withOperations } from "./operations.ts";
 import type { Json, Operations, Who } from "./operations.ts";
-import { ago, duration, field, printable, textTable } from "./text-table.ts";
+import { ago, field, textTable } from "./text-table.ts";
 
 export type ParkedQuery = Readonly<{
   handler?: string;

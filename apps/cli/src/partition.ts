@@ -1,12 +1,15 @@
 /** `outrider partition ...`: how far groups are, and partitions that are halted. */
 
+import { judgeHalts, printable } from "@outrider/health";
+import type { Halt } from "@outrider/health";
 import type { PartitionStatus } from "@outrider/operations";
+import { describeFindings } from "./findings.ts";
 import { showList } from "./list.ts";
 import type { Listing } from "./list.ts";
 import type { Context } from "./main.ts";
 import { bodyOf, withOperations } from "./operations.ts";
 import type { Json, OperationsClient, Who } from "./operations.ts";
-import { ago, printable, textTable } from "./text-table.ts";
+import { ago, textTable } from "./text-table.ts";
 
 export type PartitionQuery = Readonly<{ group?: string; topic?: string; halted?: "true" }>;
 
@@ -23,7 +26,7 @@ type Shown = Json<PartitionStatus>;
 
 export const describePartitions = (partitions: readonly Shown[], nowMs: number): string => {
   if (partitions.length === 0) return "no partitions";
-  const problems = describeHalts(partitions);
+  const halts = haltsOf(partitions);
   const table = textTable(
     ["group", "topic", "partition", "next", "lag", "log", "log's id", "written", "halted"],
     partitions.map((one) => [
@@ -34,38 +37,23 @@ export const describePartitions = (partitions: readonly Shown[], nowMs: number):
       one.haltedAt === null ? "-" : ago(one.haltedAt, nowMs),
     ]),
   );
-  return [table, ...(problems.length === 0 ? [] : ["", ...problems.map((one) => `! ${one}`)])].join(
-    "\n",
-  );
+  return halts.length === 0 ? table : `${table}\n\n${describeFindings(judgeHalts(halts))}`;
 };
 
-/** One sentence for each group, topic and reason, with what to do next. */
-export const describeHalts = (
-  partitions: readonly Pick<Shown, "group" | "topic" | "partition" | "haltedAt" | "haltReason">[],
-): string[] => {
-  const halted = partitions.filter((one) => one.haltedAt !== null);
-  const alike = Map.groupBy(halted, (one) => `${one.group} ${one.topic} ${one.haltReason}`);
-  return [...alike.values()].flatMap((some) => {
-    const [first] = some;
-    if (!first) return [];
-    const { group, topic, haltReason } = first;
-    const numbers = some.map((one) => one.partition).join(", ");
-    const which = some.length === 1 ? String(first.partition) : "all";
-    return [
-      `${group} does not read ${topic}/${numbers}: ${printable(haltReason ?? "", 200)}; ` +
-        `decide with outrider partition resume ${group} ${topic} ${which} ` +
-        "--from beginning|end|TIME --reason ...",
-    ];
-  });
-};
+const haltsOf = (partitions: readonly Shown[]): Halt[] =>
+  partitions
+    .filter((one) => one.haltedAt !== null)
+    .map(({ group, topic, partition, haltReason }) => {
+      return { group, topic, partition, reason: haltReason ?? "" };
+    });
 
 /** Most partitions of one look that are told by name. */
 const haltedMax = "1000";
 
 /** What is halted anywhere. */
-export const readHalts = async (client: OperationsClient): Promise<readonly Shown[]> => {
+export const readHalts = async (client: OperationsClient): Promise<Halt[]> => {
   const query = { halted: "true", limit: haltedMax } as const;
-  return (await bodyOf(client.partitions.$get({ query }))).items;
+  return haltsOf((await bodyOf(client.partitions.$get({ query }))).items);
 };
 
 export type Resumption = Who &

@@ -1,6 +1,7 @@
 /** `outrider redrive ...`: operations over many dead letters. */
 
 import { setTimeout as delay } from "node:timers/promises";
+import { printable } from "@outrider/health";
 import type { Preview, Redrive, RedriveSummary } from "@outrider/redrive";
 import type { LetterQuery } from "./arguments.ts";
 import { showList } from "./list.ts";
@@ -10,7 +11,7 @@ import { bodyOf, withOperations } from "./operations.ts";
 import type { Json, Operations, OperationsClient, Who } from "./operations.ts";
 import { attentionCode, lookMs, show } from "./show.ts";
 import type { Showing } from "./show.ts";
-import { ago, field, printable, textTable } from "./text-table.ts";
+import { ago, field, textTable } from "./text-table.ts";
 
 /** Which letters an operation is about. */
 export type Selection = Readonly<{

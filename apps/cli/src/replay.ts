@@ -7,6 +7,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { readOffsets } from "@outrider/broker";
 import { fault } from "@outrider/event";
 import type { KafkaConnection } from "@outrider/event";
+import { printable } from "@outrider/health";
 import type { Sql } from "@outrider/postgres";
 import { createReplay, planReplay, readReplay, resumeReplay } from "@outrider/redrive";
 import type { Replay, ReplayPlan, ReplaySummary, ReplayWish } from "@outrider/redrive";
@@ -20,7 +21,7 @@ import { bodyOf, byOf, record, withOperations } from "./operations.ts";
 import type { Json, Operations } from "./operations.ts";
 import { attentionCode, lookMs, show } from "./show.ts";
 import type { Showing } from "./show.ts";
-import { ago, field, printable, textTable } from "./text-table.ts";
+import { ago, field, textTable } from "./text-table.ts";
 
 export type WishOptions = Readonly<{
   handler: string;

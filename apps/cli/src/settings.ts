@@ -1,5 +1,6 @@
 /** What the command reads from the environment or the settings file; everything is optional. */
 
+import { thresholds } from "@outrider/health";
 import { setting } from "@outrider/runtime";
 import * as v from "valibot";
 
@@ -11,6 +12,8 @@ export const cliSettings = v.object({
   kafka: v.optional(setting.kafka),
   /** REDIS_URL: use this Redis. */
   redisUrl: v.optional(setting.redisUrl),
+  /** WELL_OUTBOX_AGE_MAX_MS and others: up to where things count as well, without an API. */
+  well: v.optional(setting.counts(thresholds)),
   outrider: v.optional(
     v.object({
       /** OUTRIDER_STACK: where the services that are not given come from. */

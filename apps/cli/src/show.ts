@@ -27,7 +27,7 @@ export type Showing = Readonly<{ json: boolean; watch: boolean }>;
 
 /** Returns what was found last. */
 export const show = async <T>(
-  { report, signal }: Context,
+  { report, signal, isTerminal }: Context,
   { json, watch: isWatched }: Showing,
   { read, describe, isOver = () => false, pauseMs = lookMs }: Look<T>,
 ): Promise<T> => {
@@ -36,7 +36,7 @@ export const show = async <T>(
     try {
       const found = await read();
       last = { found };
-      const clear = isWatched ? clearScreen : "";
+      const clear = isWatched && isTerminal ? clearScreen : "";
       report.say(json ? JSON.stringify(found) : `${clear}${describe(found)}`);
       if (!isWatched || isOver(found)) return found;
     } catch (error) {

@@ -5,6 +5,7 @@ import { createTopicReader } from "@outrider/broker";
 import { openRetryQueues } from "@outrider/bullmq";
 import { createQueueBoard } from "@outrider/bullmq/board";
 import type { Catalogue } from "@outrider/event";
+import { thresholds } from "@outrider/health";
 import { createDecodes, createKeyCheck, createOperationsApi } from "@outrider/operations";
 import { createQueuePages, planning, startDriver } from "@outrider/operations";
 import { writeRecord } from "@outrider/outbox";
@@ -24,6 +25,8 @@ const schema = v.strictObject({
   catalogueModules: v.optional(setting.list, []),
   /** Of a proxy in front that is to be believed: the last address in it counts. */
   clientAddressHeader: v.optional(setting.text),
+  /** Up to where things count as well: WELL_OUTBOX_AGE_MAX_MS and others. */
+  well: v.optional(setting.counts(thresholds)),
   host: setting.host,
   port: setting.port(3001),
   logLevel: setting.logLevel,
@@ -74,6 +77,7 @@ await runProcess({ name, log }, async (onStop) => {
   const decodes = createDecodes(await loadCatalogues(settings.catalogueModules));
   const app = createOperationsApi({
     ...{ sql, log, registry, writeRecord, retryQueues, kafka: reader, queuePages },
+    thresholds: settings.well,
     newId: () => Bun.randomUUIDv7(),
     authenticate: createKeyCheck({ sql, log, monotonicMs: () => performance.now() }),
     loadDecodes: async () => decodes,

@@ -2,13 +2,13 @@
 
 import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
+import { assertWell, judgeLeases, judgeShards } from "@outrider/health";
 import { createHealth } from "@outrider/http";
 import { createKafkaProbe, createOpenPublisher } from "@outrider/kafka";
 import { connectStore, startRelay } from "@outrider/outbox";
 import { createLogger, createRegistry, describeSettings, runProcess } from "@outrider/runtime";
 import { serveOnNode, setting, settingsOrExit } from "@outrider/runtime";
 import * as v from "valibot";
-import { checkLeases, checkShards } from "./checks.ts";
 import { createRelayMetrics } from "./metrics.ts";
 
 const schema = v.strictObject({
@@ -68,8 +68,8 @@ await runProcess({ name, log }, async (onStop) => {
   const checks = {
     postgres: async () => void (await leases`select 1`),
     kafka: () => probe.check(),
-    leases: () => checkLeases(relay.state(), leaseTtlMs),
-    shards: () => checkShards(relay.state()),
+    leases: () => assertWell(judgeLeases({ ...relay.state(), leaseTtlMs })),
+    shards: () => assertWell(judgeShards({ ...relay.state(), leaseTtlMs })),
   };
   const server = await serveOnNode({ fetch: createHealth({ checks, registry }).fetch, host, port });
   onStop("server", () => server.close());

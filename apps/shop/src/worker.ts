@@ -4,6 +4,7 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 import { createLogReader } from "@outrider/broker";
 import { createOpenTimers } from "@outrider/bullmq";
+import { assertWell, judgeConsumers, judgeLife, judgePartitions } from "@outrider/health";
 import { createHealth } from "@outrider/http";
 import { createIsolation, startInbox } from "@outrider/inbox";
 import { createKafkaProbe, createSubscribe, poolThreadsFor } from "@outrider/kafka";
@@ -12,7 +13,7 @@ import { checkAtStart, checkConnection, connect } from "@outrider/postgres";
 import { startLetterCleaning } from "@outrider/redrive";
 import { createLogger, createRegistry, describeSettings, runProcess } from "@outrider/runtime";
 import { serveOnNode, settingsOrExit, watchLoop } from "@outrider/runtime";
-import { checkConsumers, checkLife, checkPartitions, checkTimers } from "./checks.ts";
+import { checkTimers } from "./checks.ts";
 import { createInboxMetrics, registerBreakers, registerTables } from "./metrics.ts";
 import { catalogue } from "./topics.ts";
 import {
@@ -73,11 +74,13 @@ await runProcess({ name, log }, async (onStop) => {
   const checks = {
     postgres: () => checkConnection(sql),
     kafka: () => probe.check(),
-    consumers: () => checkConsumers(inbox.state()),
-    partitions: () => checkPartitions(inbox.state()),
+    consumers: () => assertWell(judgeConsumers(inbox.state())),
+    partitions: () => assertWell(judgePartitions(inbox.state())),
   };
   const degrading = { redis: () => checkTimers(inbox, redisUrl) };
-  const living = { consumers: () => checkLife(inbox.state(), settings) };
+  const living = {
+    consumers: () => assertWell(judgeLife({ groups: inbox.state(), limits: settings })),
+  };
   const { fetch } = createHealth({ checks, living, degrading, registry });
   const server = await serveOnNode({ fetch, host, port });
   onStop("server", () => server.close());

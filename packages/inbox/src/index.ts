@@ -14,7 +14,7 @@ export { leaveOut, runAgain } from "./operate/dead-letters.ts";
 export { removeOldInbox } from "./operate/remove-old.ts";
 export { runReplay } from "./operate/replay.ts";
 export type { ReadRanges, ReplayDeps } from "./operate/replay.ts";
-export { readHandlers } from "./operate/handlers.ts";
+export { forgetHandler, readHandlers } from "./operate/handlers.ts";
 export type { BreakerStatus, HandlerStatus } from "./operate/handlers.ts";
 export { buryHead, postponeHead, runNow } from "./operate/parked-keys.ts";
 export type { Burial } from "./operate/parked-keys.ts";

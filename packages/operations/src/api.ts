@@ -6,6 +6,8 @@
 import type { TopicReader } from "@outrider/broker";
 import type { RetryQueues } from "@outrider/bullmq";
 import type { Log } from "@outrider/event";
+import { thresholds } from "@outrider/health";
+import type { Thresholds } from "@outrider/health";
 import { createApi, createHealth, serveDocs } from "@outrider/http";
 import type { Api, ApiDeps, ApiLimits, DocsDeps, HealthDeps } from "@outrider/http";
 import type { WriteRecord } from "@outrider/inbox";
@@ -17,11 +19,13 @@ import { requireKey } from "./authenticate.ts";
 import { bulkRoutes } from "./bulk-routes.ts";
 import { eventRoutes } from "./event-routes.ts";
 import { handlerRoutes } from "./handler-routes.ts";
+import { healthRoutes } from "./health-routes.ts";
 import { auditRoutes, keyRoutes } from "./key-routes.ts";
 import { letterRoutes } from "./letter-routes.ts";
 import type { OperationsEnv } from "./operation.ts";
 import { createLive, liveDefaults } from "./live.ts";
 import type { Ask, LiveLimits } from "./live.ts";
+import { createOutboxLook } from "./outbox-look.ts";
 import { outboxRoutes } from "./outbox-routes.ts";
 import { parkedRoutes } from "./parked-routes.ts";
 import { partitionRoutes } from "./partition-routes.ts";
@@ -29,6 +33,7 @@ import type { QueuePages } from "./queue-pages.ts";
 import { redriveRoutes } from "./redrive-routes.ts";
 import { replayRoutes } from "./replay-routes.ts";
 import { retryQueueRoutes } from "./retry-queue-routes.ts";
+import { readRunning } from "./running.ts";
 
 export type OperationsDeps = Readonly<{
   sql: Sql;
@@ -42,6 +47,8 @@ export type OperationsDeps = Readonly<{
   /** What says why an event cannot be read by the schemas of today. */
   loadDecodes(): Promise<Decodes>;
   writeRecord: WriteRecord;
+  /** Up to where things count as well. */
+  thresholds?: Thresholds | undefined;
   /** An operation was begun or resumed: whoever drives them shall look. */
   wake(): void;
 }>;
@@ -49,8 +56,11 @@ export type OperationsDeps = Readonly<{
 /** An edited payload may be a megabyte, and base64 makes a third more of it. */
 const bodyBytesMax = 2 * 1024 * 1024;
 
-const routes = (deps: OperationsDeps) =>
-  new Hono<OperationsEnv>()
+const routes = (deps: OperationsDeps) => {
+  const limits = deps.thresholds ?? thresholds;
+  const lookAtOutbox = createOutboxLook(deps.sql, limits);
+  const running = () => readRunning({ ...deps, limits });
+  return new Hono<OperationsEnv>()
     .route("/parked", parkedRoutes(deps))
     .route("/dead-letters", letterRoutes(deps))
     .route("/redrives", redriveRoutes(deps))
@@ -61,8 +71,10 @@ const routes = (deps: OperationsDeps) =>
     .route("/retry-queue", retryQueueRoutes(deps))
     .route("/keys", keyRoutes(deps))
     .route("/audit", auditRoutes(deps))
-    .route("/", handlerRoutes(deps))
-    .route("/", outboxRoutes(deps));
+    .route("/", handlerRoutes(deps, running))
+    .route("/", outboxRoutes(deps, lookAtOutbox))
+    .route("/", healthRoutes({ lookAtOutbox, readRunning: running }));
+};
 
 const v1 = (deps: OperationsDeps) => new Hono<OperationsEnv>().route("/v1", routes(deps));
 

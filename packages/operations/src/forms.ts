@@ -1,5 +1,6 @@
 /** Forms that answers have in common, for the OpenAPI document. */
 
+import { entities } from "@outrider/health";
 import * as v from "valibot";
 
 export const when = v.pipe(v.string(), v.isoTimestamp());
@@ -13,3 +14,14 @@ export const headerPairs = v.array(
 /** Something was begun: it can be followed at `Location`. */
 export const acceptedForm = v.strictObject({ id, url: v.string() });
 export const doneForm = v.strictObject({ id });
+
+/** What is not well. */
+export const findings = v.array(
+  v.strictObject({
+    entity: v.picklist(entities),
+    name: v.string(),
+    rule: v.string(),
+    reason: v.string(),
+    next: v.string(),
+  }),
+);

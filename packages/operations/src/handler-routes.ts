@@ -1,14 +1,14 @@
 /** `/v1/handlers` and `/v1/workers`: what runs for events, how it does, and who runs it. */
 
 import { fault } from "@outrider/event";
-import { readWorkers } from "@outrider/inbox";
+import { forgetHandler, readWorkers } from "@outrider/inbox";
 import { Hono } from "hono";
 import * as v from "valibot";
 import type { OperationsDeps } from "./api.ts";
-import { count, uuidForm, when } from "./forms.ts";
+import { count, findings, uuidForm, when } from "./forms.ts";
 import { nameParam } from "./inputs.ts";
-import { readHandlerLags } from "./lag.ts";
-import { look } from "./operation.ts";
+import type { Running } from "./running.ts";
+import { change, look, operation } from "./operation.ts";
 import type { OperationsEnv } from "./operation.ts";
 
 const breaker = v.strictObject({
@@ -42,6 +42,16 @@ const handler = v.strictObject({
   lag: v.nullable(count),
   missingTopics: v.array(v.string()),
   halted: v.nullable(v.strictObject({ partitions: count, reason: v.string() })),
+  behind: v.nullable(
+    v.strictObject({
+      topic: v.string(),
+      partition: count,
+      records: count,
+      ageMs: v.number(),
+      movedMs: v.nullable(v.number()),
+    }),
+  ),
+  findings,
 });
 
 const worker = v.strictObject({
@@ -54,7 +64,7 @@ const worker = v.strictObject({
   ),
 });
 
-export const handlerRoutes = (deps: OperationsDeps) =>
+export const handlerRoutes = ({ sql }: OperationsDeps, readRunning: () => Promise<Running>) =>
   new Hono<OperationsEnv>()
     .get(
       "/handlers",
@@ -62,9 +72,12 @@ export const handlerRoutes = (deps: OperationsDeps) =>
         id: "listHandlers",
         scope: "events:read",
         summary: "Handlers: lag, rate, breaker, what is parked and what was given up",
-        answer: [200, "The handlers", v.strictObject({ items: v.array(handler) })],
+        answer: [200, "The handlers", v.strictObject({ items: v.array(handler), findings })],
       }),
-      async (c) => c.json({ items: await readHandlerLags(deps) }),
+      async (c) => {
+        const { handlers, findings: found } = await readRunning();
+        return c.json({ items: handlers, findings: found });
+      },
     )
     .get(
       "/handlers/:name",
@@ -78,9 +91,29 @@ export const handlerRoutes = (deps: OperationsDeps) =>
       nameParam("handler"),
       async (c) => {
         const { name } = c.req.valid("param");
-        const found = (await readHandlerLags(deps)).find((one) => one.name === name);
+        const { handlers } = await readRunning();
+        const found = handlers.find((one) => one.name === name);
         if (!found) throw fault("not_found", `Nobody knows a handler ${name}`);
         return c.json(found);
+      },
+    )
+    .delete(
+      "/handlers/:name",
+      operation({
+        id: "forgetHandler",
+        scope: "admin",
+        summary: "Forget a handler that nobody runs any more; what it has handled stays known",
+        answer: [204, "It is forgotten"],
+        problems: {
+          404: "Nobody knows such a handler",
+          409: "A worker runs it, or events of it wait for somebody",
+        },
+      }),
+      nameParam("handler"),
+      async (c) => {
+        const { name } = c.req.valid("param");
+        await change(c, { sql, target: `handlers/${name}` }, (tx) => forgetHandler(tx, name));
+        return c.body(null, 204);
       },
     )
     .get(
@@ -91,5 +124,5 @@ export const handlerRoutes = (deps: OperationsDeps) =>
         summary: "Processes that run handlers",
         answer: [200, "The workers", v.strictObject({ items: v.array(worker) })],
       }),
-      async (c) => c.json({ items: await readWorkers(deps.sql) }),
+      async (c) => c.json({ items: await readWorkers(sql) }),
     );

@@ -14,6 +14,7 @@ export type { Driver } from "./drive.ts";
 export type { EventLife } from "./event-life.ts";
 export { createKey, replaceKey } from "./keys.ts";
 export type { ApiKey } from "./keys.ts";
+export type { OutboxLook } from "./outbox-look.ts";
 export { createQueuePages } from "./queue-pages.ts";
 export type { ParkedKey } from "./parked.ts";
 export type { PartitionStatus } from "./partitions.ts";

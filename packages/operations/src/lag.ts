@@ -1,7 +1,9 @@
-/** How far handlers are behind the ends of their topics. */
+/** How far handlers are behind the ends of their topics, and whether that is well. */
 
 import type { TopicEnd, TopicReader } from "@outrider/broker";
 import { isFault } from "@outrider/event";
+import { judgeHalts, judgeHandler } from "@outrider/health";
+import type { Behind, Finding, Thresholds } from "@outrider/health";
 import { readHandlers, readWatermarks } from "@outrider/inbox";
 import type { HandlerStatus, Watermark } from "@outrider/inbox";
 import type { Sql } from "@outrider/postgres";
@@ -17,71 +19,156 @@ export type HandlerLag = HandlerStatus &
     missingTopics: readonly string[];
     /** Partitions that the group does not read until an operator decides; null: it reads all. */
     halted: Readonly<{ partitions: number; reason: string }> | null;
+    /** Null: it is not far behind, or Kafka was not asked. */
+    behind: Behind | null;
+    findings: readonly Finding[];
   }>;
 
-export type LagDeps = Readonly<{ sql: Sql; kafka?: TopicReader | undefined }>;
+export type LagDeps = Readonly<{
+  sql: Sql;
+  kafka?: TopicReader | undefined;
+  limits: Thresholds;
+}>;
 
-export const readHandlerLags = async (deps: LagDeps): Promise<HandlerLag[]> => {
+export type Lags = Readonly<{
+  handlers: readonly HandlerLag[];
+  /** What Kafka answered in place of the ends of topics. */
+  failure?: string;
+}>;
+
+export const readHandlerLags = async (deps: LagDeps): Promise<Lags> => {
   const handlers = await readHandlers(deps.sql);
   const topics = [...new Set(handlers.flatMap((one) => one.topics))];
-  const [ends, watermarks] = await Promise.all([
+  const [{ ends, failure }, groups] = await Promise.all([
     readEnds(deps, topics),
-    readAll(deps.sql, handlers),
+    readGroups(deps.sql, handlers),
   ]);
-  return handlers.map((one) => {
-    const marks = watermarks.get(one.group ?? "") ?? [];
-    const halted = haltedOf(one, marks);
-    const there = new Set(ends?.map((end) => end.topic));
-    const missingTopics = ends ? one.topics.filter((topic) => !there.has(topic)) : [];
-    const isKnown = one.group !== null && halted === null && missingTopics.length === 0;
-    const lag = ends && isKnown ? lagOf(one, ends, marks) : null;
-    return { ...one, halted, missingTopics, lag };
+  const behind = ends && (await readBehind(deps, ends, groups));
+  const told = handlers.map((one) => {
+    const marks = groups.get(one.group ?? "")?.marks ?? [];
+    return lagging(one, { ends, marks, behind: behind?.get(one.group ?? ""), ...deps });
   });
+  return { handlers: told, ...(failure !== undefined && { failure }) };
 };
 
-const haltedOf = (
-  { topics }: Pick<HandlerStatus, "topics">,
-  watermarks: readonly Watermark[],
-): HandlerLag["halted"] => {
-  const halted = watermarks.filter((one) => one.haltedAt !== null && topics.includes(one.topic));
-  if (halted.length === 0) return null;
-  return { partitions: halted.length, reason: halted[0]?.haltReason ?? "" };
+type Known = Readonly<{
+  ends: readonly TopicEnd[] | undefined;
+  marks: readonly Watermark[];
+  behind: readonly Behind[] | undefined;
+  limits: Thresholds;
+}>;
+
+const lagging = (one: HandlerStatus, { ends, marks, behind, limits }: Known): HandlerLag => {
+  const halted = marks.filter((mark) => mark.haltedAt !== null && one.topics.includes(mark.topic));
+  const there = new Set(ends?.map((end) => end.topic));
+  const missingTopics = ends ? one.topics.filter((topic) => !there.has(topic)) : [];
+  const isKnown = one.group !== null && halted.length === 0 && missingTopics.length === 0;
+  const halts = halted.map(({ haltReason, ...mark }) => ({ ...mark, reason: haltReason ?? "" }));
+  const [first] = halts;
+  const told = {
+    ...{ ...one, missingTopics, behind: furthest(one, behind) },
+    lag: ends && isKnown ? lagOf(one, ends, marks) : null,
+    halted: first ? { partitions: halts.length, reason: first.reason } : null,
+  };
+  return { ...told, findings: [...judgeHalts(halts), ...judgeHandler({ ...told, limits })] };
 };
 
-/** Undefined where Kafka cannot be asked: all else is known without it. */
-const readEnds = async (
-  { kafka }: LagDeps,
-  topics: readonly string[],
-): Promise<readonly TopicEnd[] | undefined> => {
+type Ends = Readonly<{ ends?: readonly TopicEnd[]; failure?: string }>;
+
+/** Nothing where Kafka cannot be asked: all else is known without it. */
+const readEnds = async ({ kafka }: LagDeps, topics: readonly string[]): Promise<Ends> => {
+  if (!kafka) return {};
   try {
-    return await kafka?.readEnds(topics);
+    return { ends: await kafka.readEnds(topics) };
   } catch (error) {
-    if (isFault(error)) return undefined;
+    if (isFault(error)) return { failure: error.message };
     throw error;
   }
 };
 
-const readAll = async (
-  sql: Sql,
-  handlers: readonly HandlerStatus[],
-): Promise<Map<string, readonly Watermark[]>> => {
-  const byGroup = Map.groupBy(handlers, (one) => one.group ?? "");
+type Group = Readonly<{ topics: readonly string[]; marks: readonly Watermark[] }>;
+type Groups = ReadonlyMap<string, Group>;
+
+const readGroups = async (sql: Sql, handlers: readonly HandlerStatus[]): Promise<Groups> => {
+  const run = handlers.filter((one) => one.group !== null);
+  const byGroup = Map.groupBy(run, (one) => one.group ?? "");
   const groups = [...byGroup].map(async ([group, members]) => {
     const topics = [...new Set(members.flatMap((one) => one.topics))];
-    return [group, await readWatermarks(sql, { group, topics })] as const;
+    return [group, { topics, marks: await readWatermarks(sql, { group, topics }) }] as const;
   });
   return new Map(await Promise.all(groups));
 };
 
+const nextOf = (end: TopicEnd, marks: readonly Pick<Watermark, "topic" | "partition" | "next">[]) =>
+  marks.find((one) => one.topic === end.topic && one.partition === end.partition)?.next ?? end.low;
+
 /** What a topic has let go of before it was read is no lag any more. */
-export const lagOf = (
+const lagOf = (
   { topics }: Pick<HandlerStatus, "topics">,
   ends: readonly TopicEnd[],
   watermarks: readonly Pick<Watermark, "topic" | "partition" | "next">[],
 ): number =>
   ends
     .filter((end) => topics.includes(end.topic))
-    .reduce((sum, { topic, partition, low, high }) => {
-      const at = watermarks.find((one) => one.topic === topic && one.partition === partition);
-      return sum + Math.max(0, high - Math.max(at?.next ?? low, low));
-    }, 0);
+    .reduce(
+      (sum, end) => sum + Math.max(0, end.high - Math.max(nextOf(end, watermarks), end.low)),
+      0,
+    );
+
+/** Of each group so many partitions are looked into, those first that have moved longest ago. */
+const looksMax = 8;
+
+/**
+ * How old the first unread record is, where it may be old: when a record comes after a long rest,
+ * the time since its group has moved says nothing.
+ */
+const readBehind = async (
+  { kafka, limits }: LagDeps,
+  ends: readonly TopicEnd[],
+  groups: Groups,
+): Promise<ReadonlyMap<string, readonly Behind[]>> => {
+  const nowMs = Date.now();
+  const found = [...groups].map(async ([name, group]) => {
+    const looks = candidatesOf(ends, group, { nowMs, ...limits }).slice(0, looksMax);
+    const aged = looks.map(async ({ next, ...one }): Promise<Behind | undefined> => {
+      const at = { topic: one.topic, partition: one.partition, offset: next };
+      const record = await kafka?.readRecord(at).catch(noneIfFault);
+      return record && { ...one, ageMs: Math.max(0, nowMs - record.timestampMs) };
+    });
+    return [name, (await Promise.all(aged)).filter((one) => one !== undefined)] as const;
+  });
+  return new Map(await Promise.all(found));
+};
+
+type Candidate = Omit<Behind, "ageMs"> & Readonly<{ next: number }>;
+
+const candidatesOf = (
+  ends: readonly TopicEnd[],
+  { topics, marks }: Group,
+  { nowMs, stallMaxMs, backlogMin }: Thresholds & Readonly<{ nowMs: number }>,
+): Candidate[] =>
+  ends
+    .filter((end) => topics.includes(end.topic))
+    .flatMap((end) => {
+      const { topic, partition, low, high } = end;
+      const mark = marks.find((one) => one.topic === topic && one.partition === partition);
+      if (mark && mark.haltedAt !== null) return [];
+      const next = Math.max(mark?.next ?? low, low);
+      const records = high - next;
+      const movedMs = mark ? Math.max(0, nowMs - mark.updatedAt.getTime()) : null;
+      const isWorthIt = (movedMs ?? Infinity) > stallMaxMs || records >= backlogMin;
+      return records > 0 && isWorthIt ? [{ topic, partition, records, movedMs, next }] : [];
+    })
+    .toSorted((a, b) => (b.movedMs ?? Infinity) - (a.movedMs ?? Infinity));
+
+/** Kafka went away, or the topic did: then nobody knows how old its records are. */
+const noneIfFault = (error: unknown): undefined => {
+  if (!isFault(error)) throw error;
+};
+
+const furthest = (
+  { topics }: Pick<HandlerStatus, "topics">,
+  behind: readonly Behind[] = [],
+): Behind | null =>
+  behind.filter((one) => topics.includes(one.topic)).toSorted((a, b) => b.ageMs - a.ageMs)[0] ??
+  null;

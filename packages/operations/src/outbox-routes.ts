@@ -1,12 +1,13 @@
 /** `/v1/outbox` and `/v1/shards`: what waits to be published, by whom, and what is in the way. */
 
-import { countMax, readOutboxStatus, readShards } from "@outrider/outbox";
+import { countMax, readShards } from "@outrider/outbox";
 import { Hono } from "hono";
 import * as v from "valibot";
 import type { OperationsDeps } from "./api.ts";
-import { count, id, uuidForm, when } from "./forms.ts";
+import { count, findings, id, uuidForm, when } from "./forms.ts";
 import { look } from "./operation.ts";
 import type { OperationsEnv } from "./operation.ts";
+import type { OutboxLook } from "./outbox-look.ts";
 
 const holder = v.strictObject({
   kind: v.picklist(["session", "prepared transaction", "replication slot"]),
@@ -31,6 +32,21 @@ const relay = v.strictObject({
   startedAt: when,
   isAlive: v.boolean(),
   counts: v.record(v.string(), v.number()),
+  troubles: v.array(
+    v.strictObject({
+      kind: v.picklist(["refused", "stuck", "failing"]),
+      shard: count,
+      topic: v.nullable(v.string()),
+      reason: v.string(),
+    }),
+  ),
+});
+
+const rates = v.strictObject({
+  arrival: v.number(),
+  drain: v.number(),
+  growth: v.nullable(v.number()),
+  timeToEmptyS: v.nullable(v.number()),
 });
 
 const outbox = v.strictObject({
@@ -54,9 +70,11 @@ const outbox = v.strictObject({
   hangingWriters: v.array(holder),
   table: v.strictObject({ bytes: count, deadRows: count }),
   drawn: count,
+  rates: v.nullable(rates),
+  findings,
 });
 
-export const outboxRoutes = ({ sql }: OperationsDeps) =>
+export const outboxRoutes = ({ sql }: OperationsDeps, lookAtOutbox: () => Promise<OutboxLook>) =>
   new Hono<OperationsEnv>()
     .get(
       "/outbox",
@@ -66,7 +84,7 @@ export const outboxRoutes = ({ sql }: OperationsDeps) =>
         summary: "What waits to be published, who publishes it, and what is in the way",
         answer: [200, "The outbox", outbox],
       }),
-      async (c) => c.json(await readOutboxStatus(sql)),
+      async (c) => c.json(await lookAtOutbox()),
     )
     .get(
       "/shards",

@@ -5,7 +5,7 @@ export { isGuardOn, setGuard } from "./operate/guard.ts";
 export { relayout } from "./operate/relayout.ts";
 export type { Layout, RelayoutOptions } from "./operate/relayout.ts";
 export { countMax, readOutboxStatus, readShards } from "./operate/status.ts";
-export type { Holder, OutboxStatus, ShardStatus } from "./operate/status.ts";
+export type { Holder, OutboxStatus, RelayStatus, ShardStatus } from "./operate/status.ts";
 export { createOutbox } from "./outbox.ts";
 export type { Outbox, OutboxSettings, Work } from "./outbox.ts";
 export { startRelay } from "./relay/relay.ts";
@@ -13,4 +13,5 @@ export type { Relay, RelayDeps, RelaySettings, RelayState } from "./relay/relay.
 export type { OrderFinding } from "./relay/order-watch.ts";
 export { connectStore, createStore } from "./relay/store.ts";
 export type { Store, StoreConnection } from "./relay/store.ts";
+export type { Trouble } from "./relay/troubles.ts";
 export { writeRecord } from "./write-record.ts";

@@ -76,6 +76,11 @@ export const relays = outrider.table("relays", {
   deadline: timestamp("deadline").notNull(),
   /** What it has counted since it started. */
   stats: pg.jsonb("stats").notNull(),
+  /** What keeps it from publishing something, as it has seen it last. */
+  troubles: pg
+    .jsonb("troubles")
+    .notNull()
+    .default(sql`'[]'`),
 });
 
 /** A (topic, key) whose head was refused for good: what comes after it waits in `outbox_held`. */

@@ -16,6 +16,20 @@ const integer = (from: number, to: number) => {
 
 const text = v.pipe(v.string("must be a text"), v.nonEmpty("must not be empty"));
 
+/** A section of whole numbers that are 0 or more, each with its default. */
+const counts = <T extends Readonly<Record<string, number>>>(defaults: T) => {
+  const entries = Object.entries(defaults).map(([key, ifUnset]) => {
+    return [key, v.optional(integer(0, Number.MAX_SAFE_INTEGER), ifUnset)] as const;
+  });
+  const section: v.GenericSchema = v.strictObject(Object.fromEntries(entries));
+  return section as CountsSchema<T>;
+};
+
+type CountsSchema<T> = v.StrictObjectSchema<
+  { [K in keyof T]: v.OptionalSchema<ReturnType<typeof integer>, number> },
+  undefined
+>;
+
 /** Names, in the environment with commas between them. */
 const list = v.pipe(
   v.union([v.array(text), v.string()], "must be names with commas between them"),
@@ -93,6 +107,7 @@ export const setting = {
   ),
   /** A number of your own. */
   integer,
+  counts,
   text,
   list,
   /** To be put at the end of a pipe. */

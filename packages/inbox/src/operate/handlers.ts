@@ -1,6 +1,7 @@
 /** What is known of handlers: how they run, what holds them up, and what waits for somebody. */
 
-import type { Sql } from "@outrider/postgres";
+import { fault } from "@outrider/event";
+import type { Sql, TransactionSql } from "@outrider/postgres";
 import type { Effects, OnBury } from "../handler.ts";
 import { readParked } from "./parked.ts";
 import type { ParkedStatus } from "./parked.ts";
@@ -164,4 +165,39 @@ const readLetters = async (
       ) as counted
     ) as letters`;
   return new Map(rows.map((row) => [row.handler, row.open]));
+};
+
+/**
+ * Removes what workers have said of a handler, and its breaker. What it has handled stays in the
+ * inbox as long as it would have, so that a handler of this name that comes back handles nothing
+ * twice; a worker that has it names it again. Throws `not_found`, and `conflict` while a worker
+ * runs it or events of it wait for somebody.
+ */
+export const forgetHandler = async (tx: TransactionSql, name: string): Promise<void> => {
+  const [left] = await tx<{ workers: number; parked: boolean; letters: boolean }[]>`
+    select
+      (
+        select count(*)::int from outrider.workers
+        where deadline >= clock_timestamp() and stats ? ${name}
+      ) as workers,
+      exists (select from outrider.parked_heads where handler = ${name}) as parked,
+      exists (
+        select from outrider.dead_letters where handler = ${name} and state = 'open'
+      ) as letters`;
+  if (left && left.workers > 0) {
+    throw fault("conflict", `${left.workers} workers run ${name}: see outrider workers`);
+  }
+  if (left?.parked) {
+    const look = `outrider parked list --handler ${name}`;
+    throw fault("conflict", `Events of ${name} are parked; run or bury them first: ${look}`);
+  }
+  if (left?.letters) {
+    const look = `outrider dead list --handler ${name}`;
+    throw fault("conflict", `Letters of ${name} are open; decide about them first: ${look}`);
+  }
+  const [said, breaker] = await Promise.all([
+    tx`delete from outrider.handlers where name = ${name}`,
+    tx`delete from outrider.breakers where handler = ${name}`,
+  ]);
+  if (said.count + breaker.count === 0) throw fault("not_found", `Nobody knows a handler ${name}`);
 };

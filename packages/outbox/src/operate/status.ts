@@ -5,6 +5,7 @@
 
 import type { Sql } from "@outrider/postgres";
 import type { RelayCounts } from "../relay/stats.ts";
+import type { Trouble } from "../relay/troubles.ts";
 
 /** Counting stops here, for each shard and each blocked key. */
 export const countMax = 100_000;
@@ -29,6 +30,8 @@ export type RelayStatus = Readonly<{
   startedAt: Date;
   isAlive: boolean;
   counts: RelayCounts;
+  /** Of one that is alive; at most 20. */
+  troubles: readonly Trouble[];
 }>;
 
 export type BlockedStatus = Readonly<{
@@ -110,7 +113,8 @@ export const readShards = (sql: Sql): Promise<ShardStatus[]> => sql<ShardStatus[
 
 const readRelays = (sql: Sql): Promise<RelayStatus[]> => sql<RelayStatus[]>`
   select name, started_at as "startedAt", deadline >= clock_timestamp() as "isAlive",
-    stats as counts
+    stats as counts,
+    case when deadline >= clock_timestamp() then troubles else '[]' end as troubles
   from outrider.relays order by started_at`;
 
 const readBlocked = async (sql: Sql): Promise<BlockedStatus[]> => {

@@ -2,6 +2,7 @@
 
 import type { Sql } from "@outrider/postgres";
 import type { Lease } from "./lease.ts";
+import type { Trouble } from "./troubles.ts";
 
 export type Member = Readonly<{
   owner: string;
@@ -11,6 +12,7 @@ export type Member = Readonly<{
   ttlMs: number;
   /** What it has counted since it started. */
   stats: Readonly<Record<string, number>>;
+  troubles: readonly Trouble[];
 }>;
 
 export type Overview = Readonly<{
@@ -34,15 +36,17 @@ export type Overview = Readonly<{
  */
 export const beat = async (
   sql: Sql,
-  { owner, name, startedAt, ttlMs, stats }: Member,
+  { owner, name, startedAt, ttlMs, stats, troubles }: Member,
   leases: readonly Lease[],
 ): Promise<Set<number>> => {
   const rows = await sql<{ shard: number }[]>`
     with alive as (
-      insert into outrider.relays (owner, name, started_at, deadline, stats)
+      insert into outrider.relays (owner, name, started_at, deadline, stats, troubles)
       values (${owner}, ${name}, ${startedAt},
-        clock_timestamp() + ${ttlMs} * interval '1 millisecond', ${sql.json(stats)})
-      on conflict (owner) do update set deadline = excluded.deadline, stats = excluded.stats
+        clock_timestamp() + ${ttlMs} * interval '1 millisecond', ${sql.json(stats)},
+        ${JSON.stringify(troubles)}::text::jsonb)
+      on conflict (owner) do update
+      set deadline = excluded.deadline, stats = excluded.stats, troubles = excluded.troubles
     ), gone as (
       delete from outrider.relays where owner in (
         -- all relays come by here, and none waits for another

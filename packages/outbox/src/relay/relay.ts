@@ -16,6 +16,7 @@ import type { ShardLoop } from "./shard-loop.ts";
 import { createStats } from "./stats.ts";
 import type { Store } from "./store.ts";
 import { createTurns, listen, startTicking } from "./ticking.ts";
+import { troublesOf } from "./troubles.ts";
 import { createWaker } from "./waker.ts";
 import { hintChannel } from "../hint.ts";
 
@@ -126,7 +127,8 @@ export const startRelay = (deps: RelayDeps, settings: RelaySettings = {}): Relay
     const sentMs = monotonicMs();
     const leases = loops.leases();
     const member = { owner, name: deps.name, startedAt, ttlMs: limits.leaseTtlMs };
-    const kept = await store.beat({ ...member, stats: stats.counts() }, leases);
+    const troubles = troublesOf(stateOf(loops.all()));
+    const kept = await store.beat({ ...member, stats: stats.counts(), troubles }, leases);
     loops.answer(leases, kept, sentMs);
     renewedMs = monotonicMs();
   };

@@ -1,0 +1,1 @@
+ALTER TABLE "outrider"."relays" ADD COLUMN "troubles" jsonb DEFAULT '[]' NOT NULL;

@@ -1,0 +1,15 @@
+export { assertWell, entities, sayFinding } from "./finding.ts";
+export type { Finding } from "./finding.ts";
+export { judgeHalts } from "./halt-rules.ts";
+export type { Halt } from "./halt-rules.ts";
+export { judgeHandler, judgeRunning } from "./handler-rules.ts";
+export type { Behind, HandlerFacts } from "./handler-rules.ts";
+export { judgeOutbox } from "./outbox-rules.ts";
+export type { OutboxFacts, OutboxRates } from "./outbox-rules.ts";
+export { judgeLeases, judgeShards } from "./relay-rules.ts";
+export type { RelayFacts } from "./relay-rules.ts";
+export { thresholds } from "./thresholds.ts";
+export type { Thresholds } from "./thresholds.ts";
+export { judgeConsumers, judgeLife, judgePartitions } from "./worker-rules.ts";
+export type { LifeLimits } from "./worker-rules.ts";
+export { duration, many, printable } from "./words.ts";
