@@ -4,7 +4,7 @@
  */
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import type { EventLife, HandlerLag, ParkedKey } from "@outrider/operations";
+import type { EventLife, EventList, HandlerLag, ParkedKey } from "@outrider/operations";
 import type { LetterSummary } from "@outrider/redrive";
 import { testKafka } from "../support/environment.ts";
 import { runOutrider } from "../support/outrider.ts";
@@ -107,9 +107,32 @@ test("handlers, workers, timers and the outbox are seen from afar", async () => 
   };
   await until(timed, { what: "its timer beside its key", timeoutMs: 20_000, pollMs: 10 });
   expect((await outrider("retry-queue")).stdout).toMatch(/^shop: /);
-  expect(await answer("relay", "status")).toMatchObject({ problems: [] });
+  expect(await answer("relay", "status")).toMatchObject({ findings: [] });
   await failReceipts(stage, { status: 503, count: 0 });
 }, 60_000);
+
+test("who has an order's id finds its events; a request, a type and a time do, too", async () => {
+  const order = await placeOrder(stage, "dora");
+  const isHandled = async () => {
+    const { items } = await answer<EventList>("events", "--key", order);
+    return items[0]?.outcomes.length === 3 && items;
+  };
+  const items = await until(isHandled, { what: "three outcomes", timeoutMs: 20_000 });
+  const [event] = items;
+  expect(items).toMatchObject([
+    { key: order, type: "order.order.created", state: "published", topic: "order-events" },
+  ]);
+  const found = await outrider("event", order);
+  expect(found.code).toBe(0);
+  expect(found.stdout).toMatch(new RegExp(`${event?.id} +order\\.order\\.created .*${order}`));
+  const idsOf = async (...filter: string[]) =>
+    (await answer<EventList>("events", ...filter)).items.map((one) => one.id);
+  expect(await idsOf("--correlation", event?.correlationId ?? "")).toEqual([event?.id ?? ""]);
+  const created = ["--type", "order.order.created", "--since", "1h"];
+  expect(await idsOf(...created)).toContain(event?.id ?? "");
+  expect(await idsOf(...created, "--until", String(event?.at))).not.toContain(event?.id ?? "");
+  expect(await idsOf("--type", "order.order.none")).toEqual([]);
+}, 30_000);
 
 test("what the key may not, and what is not there, is said in one sentence", async () => {
   const refusals = [

@@ -60,13 +60,13 @@ const inOneSentence = async (from: Given, args: readonly string[], message: RegE
 };
 
 describe("what makes no sense", () => {
-  const who = /^Say which keys: by id, by an option such as --handler, or with --all\n$/;
+  const who = /needs\n {2}which keys: by id, by an option such as --handler, or --all\n/;
   const cursor = "The cursor is none that this list has given";
   const refusals = [
     [["parked", "run"], who],
     [["parked", "bury", "--reason", "x"], who],
-    [["parked", "bury", "7"], /required option '--reason <text>'/],
-    [["parked", "postpone", "7"], /required option '--until <time>'/],
+    [["parked", "bury", "7"], /needs\n {2}--reason <text>/],
+    [["parked", "postpone", "7"], /needs\n {2}--until <time>/],
     [["parked", "postpone", "7", "--until", "soon"], /It is a time such as 2026-01-31T12:00Z/],
     [["parked", "list", "--state", "odd"], /Allowed choices are running, due, waiting, held/],
     [["parked", "list", "--cursor", "odd"], cursor],
@@ -81,7 +81,7 @@ describe("what makes no sense", () => {
     [["operation", "drive", "999"], "There is no operation 999"],
     [["keys", "revoke", "999"], "There is no key 999"],
     [["keys", "create", "a"], /required option '--scope <scope...>'/],
-    [["event", "1"], /It is a UUID/],
+    [["event", "1"], /nor is it the key of an event since/],
     [["event", "01890a5d-ac96-774b-bcce-b302099a8057"], /^No handler and no letter knows/],
   ] as const;
 

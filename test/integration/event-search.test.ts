@@ -1,9 +1,11 @@
 /** An event that no table knows is looked for in Kafka: for how long, and what is said then. */
 
-import { afterAll, beforeAll, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { setTimeout as delay } from "node:timers/promises";
 import type { SearchLimits, TopicReader, WantedRecord } from "@outrider/broker";
 import { fault } from "@outrider/event";
+import type { KafkaRecord } from "@outrider/event";
+import type { EventList } from "@outrider/operations";
 import { createTestDatabase } from "../support/database.ts";
 import type { TestDatabase } from "../support/database.ts";
 import { fillOperations } from "../support/fill-operations.ts";
@@ -18,6 +20,9 @@ let recordAt: TopicReader["readRecord"] = async () => undefined;
 /** What it does for each topic, and which ones it was asked for. */
 let search: Search = async () => ({ examined: 0, isWhole: true });
 const asked: string[] = [];
+/** What a search for many finds in any topic. */
+let searchMany: TopicReader["findRecords"] = async () => nothing;
+const nothing = { records: [], examined: 0, isWhole: true };
 
 const kafka: TopicReader = {
   readEnds: async () => [],
@@ -27,6 +32,7 @@ const kafka: TopicReader = {
     asked.push(wanted.topic);
     return search(wanted, limits);
   },
+  findRecords: (wanted, limits) => searchMany(wanted, limits),
   close: async () => {},
 };
 
@@ -102,4 +108,63 @@ test("what is at the place of an event is told only if it is the event", async (
   // The topic was made anew, and its places are those of other events.
   recordAt = async () => recordOf(v4);
   expect(await tell()).toEqual(["removed", undefined]);
+});
+
+describe("a list of events", () => {
+  const key = "order-1";
+  const recordOf = (id: string, offset: number): KafkaRecord => ({
+    ...{ topic: "topic-1", partition: 3, offset, timestampMs: Date.now() - 1000 + offset },
+    ...{ key: Buffer.from(key), value: Buffer.from("{}") },
+    headers: [{ ce_id: Buffer.from(id), ce_type: Buffer.from("order.placed") }],
+  });
+  const inTopic1 = (records: readonly KafkaRecord[], isWhole = true): typeof searchMany => {
+    return async ({ stretch, isWanted }) =>
+      stretch.topic === "topic-1"
+        ? { records: records.filter(isWanted), examined: records.length, isWhole }
+        : nothing;
+  };
+  const listOf = (query: string) => api.read<EventList>(`/v1/events?${query}`);
+  const written = async (id: string) => {
+    await api.sql`
+      insert into outrider.outbox (event_id, type, version, topic, key, headers, payload)
+      values (${id}, 'order.placed', 1, 'topic-1', ${Buffer.from(key)},
+        '{"ce_correlationid": "chain-1"}', '{}')`;
+  };
+
+  test("has what waits and what is published, each once, with its outcomes", async () => {
+    const waiting = "01890a5d-ac96-774b-bcce-b302099a8001";
+    await Promise.all([written(waiting), written(v4)]);
+    // Published, and not removed from the outbox yet; and once more after a restart.
+    searchMany = inTopic1([recordOf(v7, 1), recordOf(v4, 2), recordOf(v4, 3)]);
+    const { items, isWhole } = await listOf(`key=${key}`);
+    expect(items.map((one) => [one.id, one.state, one.offset])).toEqual([
+      ...[
+        [v7, "published", 1],
+        [v4, "published", 2],
+        [waiting, "pending", null],
+      ],
+    ]);
+    expect(items[0]?.outcomes).toEqual([{ handler: "shop.handler-1", state: "handled" }]);
+    expect(isWhole).toBe(true);
+    expect((await listOf("correlationId=chain-1")).items.map((one) => one.id).toSorted()).toEqual(
+      [waiting, v4].toSorted(),
+    );
+    expect((await listOf("key=other")).items).toEqual([]);
+    expect(await listOf(`key=${key}&limit=2`)).toMatchObject({ isWhole: false });
+    await api.sql`truncate outrider.outbox`;
+  });
+
+  test("says since when, and where it has not looked", async () => {
+    searchMany = inTopic1([], false);
+    // A second before the key was made, as a UUID v7 says.
+    expect(await listOf(`key=${v7}`)).toMatchObject({
+      ...{ items: [], isWhole: false, isKafkaAway: false, since: "2023-06-30T03:34:17.518Z" },
+    });
+    searchMany = async () => {
+      throw fault("unavailable", "Kafka does not answer");
+    };
+    const away = await listOf("type=order.placed");
+    expect(away).toMatchObject({ items: [], isWhole: false, isKafkaAway: true });
+    expect(Date.now() - Date.parse(String(away.since))).toBeWithin(86_399_000, 86_500_000);
+  });
 });

@@ -96,6 +96,11 @@ const exceptions: readonly Readonly<{ look: RegExp; table: string; why: string }
     why: "many letters are looked for among the parked events, which one pass does for all",
   },
   {
+    look: /^events/,
+    table: "outbox",
+    why: "what people know of an event is in no index, which each write would pay for",
+  },
+  {
     look: /^a redrive$/,
     table: "outbox",
     why: "has no index by event; asked only for the relay's letters that were passed over",

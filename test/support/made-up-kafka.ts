@@ -29,5 +29,6 @@ export const madeUpKafka = (since = new Date(0)): MadeUpKafka => ({
     return { ...place, timestampMs, key: null, value: null, headers: [] };
   },
   findRecord: async () => ({ examined: 0, isWhole: true }),
+  findRecords: async () => ({ records: [], examined: 0, isWhole: true }),
   close: async () => {},
 });

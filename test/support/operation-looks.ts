@@ -217,6 +217,15 @@ const otherLooks = ({ entry, redrive, replay, operation }: Places): Look[] => {
     ...many("a handler", `/handlers/${handler}`)({ "": {} }),
     ...many("workers", "/workers")({ "": {} }),
     ...many("outbox", "/outbox")({ "": {} }),
+    ...many("health", "/health")({ "": {} }),
+    ...many(
+      "events",
+      "/events",
+    )({
+      ...{ "": {}, "of a key": { key: "key-7" }, "of a type": { type: "order.placed" } },
+      ...{ "of a chain": { correlationId: nobody }, "of a topic": { topic: "topic-7" } },
+      "of a time": { since: "2000-01-01T00:00:00Z", until: "2100-01-01T00:00:00Z" },
+    }),
     ...many("shards", "/shards")({ "": {} }),
     ...many("keys", "/keys")({ "": {}, "a late page": { cursor: cursorAt(10) } }),
     ...many(

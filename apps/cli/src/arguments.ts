@@ -25,6 +25,32 @@ export const apiOf = (program: Command): Api => {
   return { ...(url !== undefined && { url }), ...(apiKey !== undefined && { key: apiKey }) };
 };
 
+/** Says what of something a command lacks; undefined: nothing. */
+type Need = (command: Command) => string | undefined;
+
+const needs = new WeakMap<Command, readonly Need[]>();
+
+/** What a command lacks is said all at once, which mandatory options of Commander do not do. */
+export const withNeed = (command: Command, need: Need): Command => {
+  needs.set(command, [...(needs.get(command) ?? []), need]);
+  return command;
+};
+
+export const withNeeded = (command: Command, option: Option): Command =>
+  withNeed(command.addOption(option), (of) =>
+    of.getOptionValue(option.attributeName()) === undefined
+      ? `${option.flags}${option.description ? `, ${option.description}` : ""}`
+      : undefined,
+  );
+
+/** Before a command acts. */
+export const refuseIncomplete = (program: Command): Command =>
+  program.hook("preAction", (_, command) => {
+    const lacks = (needs.get(command) ?? []).flatMap((need) => need(command) ?? []);
+    const lines = lacks.map((one) => `  ${one}`).join("\n");
+    if (lacks.length > 0) command.error(`error: it needs\n${lines}`);
+  });
+
 export const integer =
   (from: number, to: number) =>
   (text: string): number => {

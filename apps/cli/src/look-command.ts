@@ -4,10 +4,10 @@ import { scopes } from "@outrider/operations";
 import type { Scope } from "@outrider/operations";
 import { Argument, Option } from "commander";
 import type { Command } from "commander";
-import { byOption, idArgument, integer, listingOf, timeSpan, uuid } from "./arguments.ts";
+import { byOption, idArgument, integer, listingOf, moment, timeSpan } from "./arguments.ts";
 import { withPaging, withShowing } from "./arguments.ts";
 import type { Finish, ListingOptions } from "./arguments.ts";
-import { eventShow } from "./event.ts";
+import { eventShow, eventsList } from "./event.ts";
 import { healthShow } from "./findings.ts";
 import { handlerForget, handlersList, retryQueueShow, workersList } from "./handlers.ts";
 import { auditList, keysCreate, keysList, keysRevoke } from "./keys.ts";
@@ -22,13 +22,22 @@ const looking = (program: Command, name: string, description: string): Command =
 
 export const addLooks = (program: Command, run: Finish): void => {
   looking(program, "event", "one event's whole life; exit code 3 when a letter of it is open")
-    .addArgument(new Argument("<id>", "of the event").argParser(uuid))
+    .addArgument(new Argument("<id>", "of the event; or a key, such as an order's id"))
     .option("--topic <name>", "where to look for it when no table knows it")
     .option("--key <text>", "makes that look shorter")
     .action((id: string, { topic, key, ...flags }: Flags & { topic?: string; key?: string }) => {
       const hints = { ...(topic !== undefined && { topic }), ...(key !== undefined && { key }) };
       return run((context) => eventShow(context, { id, ...hints, ...showingOf(flags) }));
     });
+  looking(program, "events", "events of a key, a chain, a type or a time, the oldest first")
+    .option("--key <text>", "such as an order's id: the fastest look")
+    .option("--correlation <id>", "of the request or event that began the chain")
+    .option("--type <name>", "such as order.order.created")
+    .option("--topic <name>", "in place of all topics that handlers read")
+    .option("--since <time>", "an ISO time, or 2h for two hours ago; a day ago otherwise", moment)
+    .option("--until <time>", "published before", moment)
+    .option("--limit <number>", "at most so many", integer(1, 1000), 50)
+    .action((options: EventsFlags) => run((context) => eventsList(context, eventsOf(options))));
   looking(
     program,
     "health",
@@ -57,6 +66,26 @@ export const addLooks = (program: Command, run: Finish): void => {
       const options = { limit, ...(queue !== undefined && { queue }), ...showingOf(flags) };
       return run((context) => retryQueueShow(context, options));
     });
+};
+
+type EventsFlags = Flags & {
+  key?: string;
+  correlation?: string;
+  type?: string;
+  topic?: string;
+  since?: Date;
+  until?: Date;
+  limit: number;
+};
+
+const eventsOf = ({ json, watch, limit, correlation, since, until, ...rest }: EventsFlags) => {
+  const query = {
+    ...rest,
+    ...(correlation !== undefined && { correlationId: correlation }),
+    ...(since && { since: since.toISOString() }),
+    ...(until && { until: until.toISOString() }),
+  };
+  return { query, limit, ...showingOf({ ...(json && { json }), ...(watch && { watch }) }) };
 };
 
 export const addKeys = (program: Command, run: Finish): void => {

@@ -8,7 +8,7 @@ import { settingsOrExit } from "@outrider/runtime";
 import { describeHost } from "@outrider/stack";
 import { Command, Option } from "commander";
 import { check } from "./check.ts";
-import { apiOf, withApi } from "./arguments.ts";
+import { apiOf, refuseIncomplete, withApi } from "./arguments.ts";
 import type { Api, Finish } from "./arguments.ts";
 import { addCompletions } from "./completions.ts";
 import { addDead } from "./dead-command.ts";
@@ -27,8 +27,8 @@ import { topics } from "./topics.ts";
 
 /** Runs the command of this process's arguments, and ends the process. */
 export const main = async (root: string): Promise<void> => {
-  const { version = "0.0.0" } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
-    version?: string;
+  const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
+    version: string;
   };
   const program = withApi(new Command("outrider"))
     .description("Outrider gets an event from its transaction to every handler that needs it.")
@@ -74,6 +74,7 @@ export const main = async (root: string): Promise<void> => {
 
 /** Everything that operators look at and decide. */
 export const addOperators = (program: Command, run: Finish): void => {
+  refuseIncomplete(program);
   const watching = [addLooks, addRelay, addPartition, addParked, addDead];
   const deciding = [addRedrive, addReplay, addOperation, addKeys];
   for (const add of [...watching, ...deciding]) add(program, run);

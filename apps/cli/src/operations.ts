@@ -4,7 +4,6 @@
  * of who is at this machine.
  */
 
-import { userInfo } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { createTopicReader } from "@outrider/broker";
@@ -27,6 +26,7 @@ import type { ClientResponse } from "hono/client";
 import type { JSONParsed } from "hono/utils/types";
 import { runningIn, withDatabase } from "./database.ts";
 import type { Context } from "./main.ts";
+import { userName } from "./user.ts";
 import { topicModules } from "./project.ts";
 
 const connectClient = (url: string, send: (request: Request) => Promise<Response>) =>
@@ -50,7 +50,7 @@ export type Operations = Readonly<{
 /** `by`: in whose name; a key has a name of its own. */
 export type Who = Readonly<{ by?: string | undefined }>;
 
-export const byOf = ({ by }: Who): string => by ?? userInfo().username;
+export const byOf = ({ by }: Who): string => by ?? userName();
 
 /** What a command has changed in the database itself, past the API. */
 export const record = (

@@ -1,10 +1,9 @@
 /** Arguments of `outrider parked ...` and `outrider operation ...`. */
 
-import { fault } from "@outrider/event";
 import type { Command } from "commander";
 import { Option } from "commander";
 import { byOption, comingMoment, idArgument, idsArgument, listingOf } from "./arguments.ts";
-import { withPaging } from "./arguments.ts";
+import { withNeed, withNeeded, withPaging } from "./arguments.ts";
 import type { Finish, ListingOptions } from "./arguments.ts";
 import { operationCancel, operationDrive, operationList, operationShow } from "./bulk.ts";
 import { parkedDecide, parkedList, parkedShow } from "./parked.ts";
@@ -58,17 +57,19 @@ type DecisionOptions = ParkedQuery & {
 
 const addDecisions = (parked: Command, run: Finish): void => {
   const deciding = (verb: ParkedVerb, description: string) =>
-    withParkedFilter(
-      parked.command(verb).description(description).addArgument(idsArgument("parked keys")),
-    )
-      .option("--all", "every parked key, where nothing else says which")
-      .addOption(byOption())
-      .option("--json", "for machines");
+    withNeed(
+      withParkedFilter(
+        parked.command(verb).description(description).addArgument(idsArgument("parked keys")),
+      )
+        .option("--all", "every parked key, where nothing else says which")
+        .addOption(byOption())
+        .option("--json", "for machines"),
+      needsKeys,
+    );
   const decide = (verb: ParkedVerb) => (ids: number[] | undefined, options: DecisionOptions) =>
-    run(async (context) => {
+    run((context) => {
       const { all = false, by, json = false, reason, until, skip } = options;
       const query = queryOf(options);
-      assertChosen({ ids, all, query });
       return parkedDecide(context, verb, {
         ...{ ids: ids ?? [], query, all, json },
         ...(reason !== undefined && { reason }),
@@ -80,22 +81,26 @@ const addDecisions = (parked: Command, run: Finish): void => {
   deciding("run", "run the first event of a key at once")
     .option("--reason <text>", "kept with the operation, where there are several")
     .action(decide("run"));
-  deciding("postpone", "run the first event of a key later")
-    .requiredOption("--until <time>", "an ISO time, or 2h from now", comingMoment)
+  withNeeded(
+    deciding("postpone", "run the first event of a key later"),
+    new Option("--until <time>", "an ISO time, or 2h from now").argParser(comingMoment),
+  )
     .option("--reason <text>", "kept with the event")
     .action(decide("postpone"));
-  deciding("bury", "give the first event of a key up: it becomes a dead letter")
-    .requiredOption("--reason <text>", "kept with the letter")
+  withNeeded(
+    deciding("bury", "give the first event of a key up: it becomes a dead letter"),
+    new Option("--reason <text>", "kept with the letter"),
+  )
     .option("--skip", "let what is behind it go on; otherwise it waits for a decision")
     .action(decide("bury"));
 };
 
-type Chosen = Readonly<{ ids: number[] | undefined; all: boolean; query: ParkedQuery }>;
-
-/** Nobody means all of them by mistake. Throws `invalid`. */
-const assertChosen = ({ ids, all, query }: Chosen): void => {
-  if (all || ids?.length || Object.keys(query).length > 0) return;
-  throw fault("invalid", "Say which keys: by id, by an option such as --handler, or with --all");
+/** Nobody means all of them by mistake. */
+const needsKeys = (command: Command): string | undefined => {
+  const { all, ...options } = command.opts<DecisionOptions>();
+  const isChosen = command.args.length > 0;
+  if (all || isChosen || Object.keys(queryOf(options)).length > 0) return undefined;
+  return "which keys: by id, by an option such as --handler, or --all";
 };
 
 export const addOperation = (program: Command, run: Finish): void => {

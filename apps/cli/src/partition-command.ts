@@ -1,8 +1,8 @@
 /** Arguments of `outrider partition ...`. */
 
-import { Argument, InvalidArgumentError } from "commander";
+import { Argument, InvalidArgumentError, Option } from "commander";
 import type { Command } from "commander";
-import { byOption, integer, listingOf, moment, withPaging } from "./arguments.ts";
+import { byOption, integer, listingOf, moment, withNeeded, withPaging } from "./arguments.ts";
 import type { Finish, ListingOptions } from "./arguments.ts";
 import { partitionList, partitionResume } from "./partition.ts";
 
@@ -44,18 +44,15 @@ export const addPartition = (program: Command, run: Finish): void => {
     };
     return run((context) => partitionList(context, { query, ...listingOf(options) }));
   });
-  partition
+  const resume = partition
     .command("resume")
     .description("end a halt, and say where the group goes on in the log of today")
     .addArgument(new Argument("<group>"))
     .addArgument(new Argument("<topic>"))
-    .addArgument(new Argument("<partition>", "or all halted ones").argParser(whichPartition))
-    .requiredOption(
-      "--from <place>",
-      "beginning, end, or a time; what is before is skipped",
-      fromText,
-    )
-    .requiredOption("--reason <text>", "kept in the audit")
+    .addArgument(new Argument("<partition>", "or all halted ones").argParser(whichPartition));
+  const from = new Option("--from <place>", "beginning, end, or a time; what is before is skipped");
+  withNeeded(resume, from.argParser(fromText));
+  withNeeded(resume, new Option("--reason <text>", "kept in the audit"))
     .addOption(byOption())
     .option("--json", "for machines")
     .action((...given: [string, string, number | "all", ResumeOptions]) => {

@@ -1,11 +1,10 @@
 /** Arguments of `outrider redrive ...`. */
 
-import { fault } from "@outrider/event";
 import { redriveDefaults } from "@outrider/redrive";
-import { InvalidArgumentError } from "commander";
+import { InvalidArgumentError, Option } from "commander";
 import type { Command } from "commander";
 import { filterOf, idArgument, idsArgument, integer, listingOf } from "./arguments.ts";
-import { withFilter, withPaging } from "./arguments.ts";
+import { withFilter, withNeed, withNeeded, withPaging } from "./arguments.ts";
 import type { FilterOptions, Finish, ListingOptions } from "./arguments.ts";
 import { redriveChange, redriveDrive, redriveList, redrivePreview } from "./redrive.ts";
 import { redriveShow, redriveStart } from "./redrive.ts";
@@ -68,16 +67,21 @@ export const addRedrive = (program: Command, run: Finish): void => {
 
 const addStart = (redrive: Command, run: Finish): void => {
   const selecting = (name: string, description: string) =>
-    withFilter(redrive.command(name).description(description).addArgument(idsArgument("letters")))
-      .option("--all", "every open letter, where nothing else says which")
-      .option("--json", "for machines");
+    withNeed(
+      withFilter(redrive.command(name).description(description).addArgument(idsArgument("letters")))
+        .option("--all", "every open letter, where nothing else says which")
+        .option("--json", "for machines"),
+      needsSelection,
+    );
   selecting("preview", "say what it would do, and change nothing").action(
     (ids: number[] | undefined, { json = false, ...options }: Chosen & Flags) =>
-      run(async (context) => redrivePreview(context, { ...selectionOf(ids, options), json })),
+      run((context) => redrivePreview(context, { ...selectionOf(ids, options), json })),
   );
   const { ratePerS, canary, failuresMax } = redriveDefaults;
-  selecting("start", "redrive them, and show how far it is; exit code 3 when it pauses itself")
-    .requiredOption("--reason <text>", "kept with each letter")
+  withNeeded(
+    selecting("start", "redrive them, and show how far it is; exit code 3 when it pauses itself"),
+    new Option("--reason <text>", "kept with each letter"),
+  )
     .option("--by <name>", "who decides; the user of this machine otherwise")
     .option("--rate <number>", "most letters a second", rate, ratePerS)
     .option(
@@ -93,7 +97,7 @@ const addStart = (redrive: Command, run: Finish): void => {
       failuresMax,
     )
     .action((ids: number[] | undefined, options: Chosen & Flags & HowOptions) =>
-      run(async (context) => {
+      run((context) => {
         const { json = false, by, reason, rate: ratePerSecond, canary: first, failures } = options;
         const how = { json, reason, rate: ratePerSecond, canary: first, failures };
         const chosen = selectionOf(ids, options);
@@ -104,12 +108,17 @@ const addStart = (redrive: Command, run: Finish): void => {
 
 type HowOptions = Pick<StartOptions, "reason" | "rate" | "canary" | "failures"> & { by?: string };
 
-/** Nobody means all of them by mistake. Throws `invalid`. */
+/** Nobody means all of them by mistake. */
+const needsSelection = (command: Command): string | undefined => {
+  const { all, json: _, ...options } = command.opts<Chosen & Flags>();
+  const { state: _state, ...query } = filterOf(options);
+  const isChosen =
+    command.args.length > 0 || Object.values(query).some((value) => value !== undefined);
+  if (isChosen || all) return undefined;
+  return "which letters: by id, by an option such as --group, or --all";
+};
+
 const selectionOf = (ids: number[] | undefined, { all, ...options }: Chosen): Selection => {
   const { state: _, ...query } = filterOf(options);
-  const isChosen = ids?.length || Object.values(query).some((value) => value !== undefined);
-  if (!isChosen && !all) {
-    throw fault("invalid", "Say which letters: by id, by an option such as --group, or with --all");
-  }
   return { query, ...(ids?.length && { ids }), ...(all && { all }) };
 };

@@ -1,7 +1,9 @@
 /** Arguments of `outrider replay ...`. */
 
+import { Option } from "commander";
 import type { Command } from "commander";
-import { idArgument, idMax, integer, listingOf, moment, withPaging } from "./arguments.ts";
+import { idArgument, idMax, integer, listingOf, moment, withNeeded } from "./arguments.ts";
+import { withPaging } from "./arguments.ts";
 import type { Finish, ListingOptions } from "./arguments.ts";
 import { replayCancel, replayList, replayPreview, replayResume } from "./replay.ts";
 import { replayShow, replayStart } from "./replay.ts";
@@ -14,10 +16,7 @@ export const addReplay = (program: Command, run: Finish): void => {
     .command("replay")
     .description("let a handler read a topic again, below what its group has read");
   const wishing = (name: string, description: string) =>
-    replay
-      .command(name)
-      .description(description)
-      .requiredOption("--handler <name>")
+    withNeeded(replay.command(name).description(description), new Option("--handler <name>"))
       .option("--topic <name>", "where the handler has several")
       .option("--partition <number>", "only this one", integer(0, 1_000_000))
       .option(
@@ -32,8 +31,10 @@ export const addReplay = (program: Command, run: Finish): void => {
     ({ json = false, ...options }: WishOptions & Flags) =>
       run((context) => replayPreview(context, { ...options, json })),
   );
-  wishing("start", "run it, and show how far it is; exit code 3 when events are given up")
-    .requiredOption("--reason <text>", "kept with the replay")
+  withNeeded(
+    wishing("start", "run it, and show how far it is; exit code 3 when events are given up"),
+    new Option("--reason <text>", "kept with the replay"),
+  )
     .option("--by <name>", "who decides; the user of this machine otherwise")
     .action(({ json = false, ...options }: WishOptions & Flags & { reason: string; by?: string }) =>
       run((context) => replayStart(context, { ...options, json })),

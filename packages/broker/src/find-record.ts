@@ -1,4 +1,4 @@
-/** A search through a stretch of a topic's log for the record of one event. */
+/** A search through a stretch of a topic's log for records. */
 
 import { partitionOf } from "@outrider/event";
 import type { KafkaRecord } from "@outrider/event";
@@ -8,10 +8,8 @@ import type { ReadingClient } from "./fetch.ts";
 import type { KeptClient } from "./kept-client.ts";
 import { findTopic, offsetsAt } from "./offsets.ts";
 
-export type WantedRecord = Readonly<{
+export type Stretch = Readonly<{
   topic: string;
-  /** As it stands in the header `ce_id`. */
-  eventId: string;
   /** Looks only where Kafka's default partitioner puts this key; a topic may have grown since. */
   key?: string | undefined;
   /**
@@ -22,18 +20,27 @@ export type WantedRecord = Readonly<{
   until?: Date | undefined;
 }>;
 
+export type WantedRecord = Stretch &
+  Readonly<{
+    /** As it stands in the header `ce_id`. */
+    eventId: string;
+  }>;
+
 export type SearchLimits = Readonly<{
   recordsMax: number;
   /** After it no other step is begun. */
   deadlineMs: number;
 }>;
 
-export type FoundRecord = Readonly<{
-  record?: KafkaRecord;
+export type FoundRecords = Readonly<{
+  /** In offset order within each partition. */
+  records: readonly KafkaRecord[];
   examined: number;
   /** Nothing of the stretch is left to look at: what was not found is not there. */
   isWhole: boolean;
 }>;
+
+export type FoundRecord = Omit<FoundRecords, "records"> & Readonly<{ record?: KafkaRecord }>;
 
 /** Where a search is in a partition, and where its stretch ends. */
 type Span = { readonly partition: number; next: bigint; readonly end: bigint };
@@ -45,31 +52,48 @@ const waitMs = 100;
 
 export const findRecord = async (
   ask: KeptClient["ask"],
-  wanted: WantedRecord,
-  { recordsMax, deadlineMs }: SearchLimits,
+  { eventId, ...stretch }: WantedRecord,
+  limits: SearchLimits,
 ): Promise<FoundRecord> => {
+  const id = Buffer.from(eventId);
+  const isWanted = ({ headers }: KafkaRecord) =>
+    headers.some(({ ce_id: value }) => value && id.equals(value));
+  const found = await findRecords(ask, { stretch, isWanted }, { ...limits, foundMax: 1 });
+  const { records, ...looked } = found;
+  const [record] = records;
+  return { ...looked, ...(record && { record }) };
+};
+
+export type Search = Readonly<{ stretch: Stretch; isWanted(record: KafkaRecord): boolean }>;
+
+/** Ends with the last record that is wanted, at its limits, or with the stretch. */
+export const findRecords = async (
+  ask: KeptClient["ask"],
+  { stretch, isWanted }: Search,
+  { recordsMax, deadlineMs, foundMax }: SearchLimits & Readonly<{ foundMax: number }>,
+): Promise<FoundRecords> => {
   const untilMs = performance.now() + deadlineMs;
-  const id = Buffer.from(wanted.eventId);
-  const spans = await ask((client) => spansOf(client, wanted));
+  const spans = await ask((client) => spansOf(client, stretch));
+  const records: KafkaRecord[] = [];
   let examined = 0;
   while (spans.some(isLeft)) {
     if (examined >= recordsMax || performance.now() >= untilMs) break;
-    for (const record of await ask((client) => readMore(client, wanted.topic, spans))) {
-      if (examined >= recordsMax) return { examined, isWhole: false };
+    for (const record of await ask((client) => readMore(client, stretch.topic, spans))) {
+      if (examined >= recordsMax) return { records, examined, isWhole: false };
       examined += 1;
-      if (record.headers.some(({ ce_id: value }) => value && id.equals(value))) {
-        return { record, examined, isWhole: false };
-      }
+      if (!isWanted(record)) continue;
+      records.push(record);
+      if (records.length >= foundMax) return { records, examined, isWhole: false };
     }
   }
-  return { examined, isWhole: !spans.some(isLeft) };
+  return { records, examined, isWhole: !spans.some(isLeft) };
 };
 
 const isLeft = ({ next, end }: Span): boolean => next < end;
 
 const spansOf = async (
   client: ReadingClient,
-  { topic, key, since, until }: WantedRecord,
+  { topic, key, since, until }: Stretch,
 ): Promise<Span[]> => {
   const { partitionsCount } = await findTopic(client, topic);
   const at = (timestamp: bigint) => offsetsAt(client, [topic], timestamp);

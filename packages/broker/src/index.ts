@@ -1,7 +1,8 @@
 export type { Deadline } from "./admin.ts";
 export { describeCluster } from "./cluster.ts";
 export type { Cluster } from "./cluster.ts";
-export type { FoundRecord, SearchLimits, WantedRecord } from "./find-record.ts";
+export type { FoundRecord, FoundRecords, Search } from "./find-record.ts";
+export type { SearchLimits, WantedRecord } from "./find-record.ts";
 export { createLogReader } from "./logs.ts";
 export type { LogReader, LogReaderSettings, PartitionOffsets } from "./logs.ts";
 export { readOffsets, readRanges, readTopic } from "./read-topic.ts";

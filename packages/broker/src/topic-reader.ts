@@ -9,8 +9,9 @@ import { ListOffsetTimestamps } from "@platformatic/kafka";
 import { apiCodes } from "./api-error.ts";
 import { fetchMore, take } from "./fetch.ts";
 import type { ReadingClient } from "./fetch.ts";
-import { findRecord } from "./find-record.ts";
-import type { FoundRecord, SearchLimits, WantedRecord } from "./find-record.ts";
+import { findRecord, findRecords } from "./find-record.ts";
+import type { FoundRecord, FoundRecords, Search } from "./find-record.ts";
+import type { SearchLimits, WantedRecord } from "./find-record.ts";
 import { createKeptClient } from "./kept-client.ts";
 import { topicOffsets } from "./logs.ts";
 import type { PartitionOffsets } from "./logs.ts";
@@ -36,6 +37,11 @@ export type TopicReader = Readonly<{
   readRecord(place: RecordPlace): Promise<KafkaRecord | undefined>;
   /** Throws `topic_unknown`. A single question to the cluster may exceed the deadline. */
   findRecord(wanted: WantedRecord, limits: SearchLimits): Promise<FoundRecord>;
+  /** The same for all that are wanted, up to so many. */
+  findRecords(
+    search: Search,
+    limits: SearchLimits & Readonly<{ foundMax: number }>,
+  ): Promise<FoundRecords>;
   close(): Promise<void>;
 }>;
 
@@ -57,6 +63,7 @@ export const createTopicReader = (
     readOffsets: (topic, since) => ask((client) => topicOffsets(client, topic, since)),
     readRecord: (place) => ask((client) => recordAt(client, place)),
     findRecord: (wanted, limits) => findRecord(ask, wanted, limits),
+    findRecords: (search, limits) => findRecords(ask, search, limits),
     close,
   };
 };

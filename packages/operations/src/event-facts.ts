@@ -156,6 +156,20 @@ const readInbox = (sql: Sql, id: string) => sql<InboxFact[]>`
   from names join outrider.inbox i on i.handler = names.handler and i.event_id = ${id}
   order by i.recorded_at, i.handler`;
 
+/** By event, for those that any handler has an outcome of. */
+export const readOutcomes = async (sql: Sql, ids: readonly string[]) => {
+  const rows = await sql<(Pick<InboxFact, "handler" | "state"> & { id: string })[]>`
+    with ${handlersOf(sql, "inbox")}
+    select i.event_id as id, i.handler, i.state
+    from names cross join unnest(${ids}::uuid[]) as asked (id)
+    join outrider.inbox i on i.handler = names.handler and i.event_id = asked.id
+    order by i.handler`;
+  const told = rows.map(({ id, ...outcome }) => [id, outcome] as const);
+  return new Map(
+    [...Map.groupBy(told, ([id]) => id)].map(([id, of]) => [id, of.map(([, one]) => one)]),
+  );
+};
+
 const readExternal = (sql: Sql, id: string) => sql<ExternalAttempt[]>`
   with ${handlersOf(sql, "external_attempts")}
   select e.handler, e.attempt, e.started_at as "startedAt", e.ended_at as "endedAt", e.outcome

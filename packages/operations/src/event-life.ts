@@ -175,15 +175,17 @@ const findIn = async (
 };
 
 /** Those that handlers read, as far as any worker has said. */
-const readTopics = async (sql: Sql): Promise<string[]> => {
+export const readTopics = async (sql: Sql): Promise<string[]> => {
   const rows = await sql<{ topic: string }[]>`
     select distinct unnest(topics) as topic from outrider.handlers order by topic`;
   return rows.map((row) => row.topic);
 };
 
 /** A UUID v7 begins with the milliseconds since 1970. */
-const timeOf = (id: string): number | undefined =>
-  id[14] === "7" ? Number.parseInt(id.slice(0, 8) + id.slice(9, 13), 16) : undefined;
+export const timeOf = (id: string): number | undefined =>
+  /^[\da-f]{8}-[\da-f]{4}-7[\da-f]{3}-/i.test(id)
+    ? Number.parseInt(id.slice(0, 8) + id.slice(9, 13), 16)
+    : undefined;
 
 const unknown = (
   { id, topic }: LifeQuery,

@@ -1,13 +1,14 @@
-/** `/v1/events/{id}`: one event's whole life. */
+/** `/v1/events`: events by what is known of them, and one event's whole life. */
 
 import { fields, query } from "@outrider/http";
 import { Hono } from "hono";
 import * as v from "valibot";
 import type { OperationsDeps } from "./api.ts";
 import { readLife } from "./event-life.ts";
+import { eventStates, listEvents } from "./event-list.ts";
 import { chapterKinds } from "./event-story.ts";
 import { count, headerPairs, id, uuidForm, when } from "./forms.ts";
-import { name, text, uuidParam } from "./inputs.ts";
+import { dateOf, limitOf, limitText, moment, name, text, uuidParam } from "./inputs.ts";
 import { look } from "./operation.ts";
 import type { OperationsEnv } from "./operation.ts";
 
@@ -125,21 +126,74 @@ const life = v.strictObject({
   ),
 });
 
+const listed = v.strictObject({
+  id: uuidForm,
+  state: v.picklist(eventStates),
+  type: v.nullable(v.string()),
+  version: v.nullable(count),
+  topic: v.string(),
+  partition: v.nullable(count),
+  offset: v.nullable(count),
+  key: v.string(),
+  correlationId: v.nullable(v.string()),
+  at: when,
+  outcomes: v.array(
+    v.strictObject({ handler: v.string(), state: v.picklist(["handled", "parked", "dead"]) }),
+  ),
+});
+
+const list = v.strictObject({
+  items: v.array(listed),
+  since: when,
+  isWhole: v.boolean(),
+  isKafkaAway: v.boolean(),
+});
+
+const listQueryOf = query(
+  fields({
+    key: v.optional(text(10_000)),
+    correlationId: v.optional(text(10_000)),
+    type: v.optional(name),
+    topic: v.optional(name),
+    since: v.optional(moment),
+    until: v.optional(moment),
+    limit: v.optional(limitText),
+  }),
+);
+
 export const eventRoutes = ({ sql, kafka }: OperationsDeps) =>
-  new Hono<OperationsEnv>().get(
-    "/:id",
-    look({
-      id: "getEvent",
-      scope: "events:read",
-      summary: "One event's whole life: outbox, Kafka, every handler's attempts, and what became",
-      answer: [200, "The life", life],
-      problems: { 404: "Nothing that was looked at knows the event", 422: "A hint is invalid" },
-    }),
-    uuidParam("event"),
-    query(fields({ topic: v.optional(name), key: v.optional(text(10_000)) })),
-    async (c) => {
-      const event = c.req.valid("param").id.toLowerCase();
-      const hints = c.req.valid("query");
-      return c.json(await readLife({ sql, kafka }, { id: event, ...hints }));
-    },
-  );
+  new Hono<OperationsEnv>()
+    .get(
+      "/",
+      look({
+        id: "listEvents",
+        scope: "events:read",
+        summary: "Events of a key, a chain, a type or a time, the oldest first",
+        answer: [200, "The events that were found, and whether there may be more", list],
+        problems: { 422: "A filter, or limit, is invalid" },
+      }),
+      listQueryOf,
+      async (c) => {
+        const { limit, since, until, ...filter } = c.req.valid("query");
+        const times = { since: dateOf(since), until: dateOf(until) };
+        const asked = { ...filter, ...times, limit: limitOf(limit) };
+        return c.json(await listEvents({ sql, kafka }, asked));
+      },
+    )
+    .get(
+      "/:id",
+      look({
+        id: "getEvent",
+        scope: "events:read",
+        summary: "One event's whole life: outbox, Kafka, every handler's attempts, and what became",
+        answer: [200, "The life", life],
+        problems: { 404: "Nothing that was looked at knows the event", 422: "A hint is invalid" },
+      }),
+      uuidParam("event"),
+      query(fields({ topic: v.optional(name), key: v.optional(text(10_000)) })),
+      async (c) => {
+        const event = c.req.valid("param").id.toLowerCase();
+        const hints = c.req.valid("query");
+        return c.json(await readLife({ sql, kafka }, { id: event, ...hints }));
+      },
+    );

@@ -37,7 +37,7 @@ export const dateOf = (value: string | undefined): Date | undefined =>
 const digits = /^[1-9]\d{0,14}$/;
 
 const limitDefault = 50;
-const limitText = v.pipe(
+export const limitText = v.pipe(
   v.string(),
   v.regex(/^([1-9]\d{0,2}|1000)$/, "must be a whole number from 1 to 1000"),
 );
