@@ -139,7 +139,10 @@ const readWaiting = async (sql: Sql, wanted: Wanted): Promise<Part> => {
     ) as found on true`;
   const events = rows
     .filter((row) => row.id !== null)
-    .map(({ examined: _, key: bytes, ...row }) => ({ ...row, key: bytes.toString("utf8") }));
+    .map(({ examined: _examined, key: bytes, ...row }) => ({
+      ...row,
+      key: bytes.toString("utf8"),
+    }));
   return { events, isWhole: (rows[0]?.examined ?? 0) < rowsMax };
 };
 
