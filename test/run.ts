@@ -1,11 +1,21 @@
 /**
  * `bun run test`: everything. It makes the Confluent client ready, starts services of its own in a
- * temporary folder, runs the checks, the tests on Bun and those on Node, merges their coverage,
- * and ends with one line of totals. Arguments choose test files: `bun run test test/e2e`.
+ * temporary folder, runs the checks, then the tests on Bun beside those on Node, merges their
+ * coverage, and ends with one line of totals. Both sides mostly wait, and what tests say of a whole
+ * server (its sessions, its load) is theirs alone: so each has services of its own. Arguments choose
+ * test files, which run one after the other: `bun run test test/e2e`.
  */
 
 import { spawn } from "node:child_process";
-import { globSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import {
+  closeSync,
+  globSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join, relative, resolve } from "node:path";
 import { describeHost, startStackWithNode } from "@outrider/stack";
@@ -35,6 +45,8 @@ const report = createReporter({
 
 type Parts = Readonly<{ stack: Stack; node: NodeBinary; folder: string }>;
 
+const started: Parts[] = [];
+
 const startServices = async (): Promise<Parts> => {
   const folder = mkdtempSync(join(tmpdir(), "outrider-test-"));
   const { DATABASE_URL: databaseUrl, REDIS_URL: redisUrl } = process.env;
@@ -52,16 +64,25 @@ const startServices = async (): Promise<Parts> => {
       ...(redisUrl && { redisUrl }),
     },
   });
+  started.push({ ...parts, folder });
   return { ...parts, folder };
 };
 
-/** The child's output is ours; resolves with its exit code. */
-const run = (command: string, args: readonly string[], env: object): Promise<number> =>
+type Command = Readonly<{
+  command: string;
+  args: readonly string[];
+  env?: object;
+  /** Where its output goes; ours where it is not said. */
+  output?: number;
+}>;
+
+/** Resolves with its exit code. */
+const run = ({ command, args, env, output }: Command): Promise<number> =>
   new Promise((settle, fail) => {
     const child = spawn(command, args, {
       cwd: root,
       env: { ...process.env, ...env },
-      stdio: ["ignore", "inherit", "inherit"],
+      stdio: ["ignore", output ?? "inherit", output ?? "inherit"],
     });
     const stop = () => child.kill("SIGTERM");
     stopping.signal.addEventListener("abort", stop, { once: true });
@@ -80,42 +101,57 @@ const totalsOf = (name: string, exitCode: number): Totals => {
 };
 
 const runChecks = async (): Promise<Totals> => {
-  const code = await run(process.execPath, [join(root, "apps/cli/src/bootstrap.ts"), "check"], {});
+  const args = [join(root, "apps/cli/src/bootstrap.ts"), "check"];
+  const code = await run({ command: process.execPath, args });
   return code === 0 ? { passed: 1, failed: 0, skipped: 0 } : { passed: 0, failed: 1, skipped: 0 };
 };
 
-const runOnBun = async (files: readonly string[], env: object): Promise<Totals> => {
-  const code = await run(
-    process.execPath,
-    [
-      "test",
-      "--coverage",
-      ...["--reporter=junit", `--reporter-outfile=${join(out, "bun.xml")}`],
-      "--timeout=30000",
-      ...files,
-    ],
-    env,
-  );
+const environmentOf = ({ services }: Stack) => ({
+  DATABASE_URL: services.postgres.url,
+  KAFKA_BOOTSTRAP_SERVERS: services.kafka.url,
+  REDIS_URL: services.redis.url,
+});
+
+const runOnBun = async (files: readonly string[], { stack }: Parts): Promise<Totals> => {
+  const args = [
+    "test",
+    "--coverage",
+    ...["--reporter=junit", `--reporter-outfile=${join(out, "bun.xml")}`],
+    "--timeout=30000",
+    ...files,
+  ];
+  const code = await run({ command: process.execPath, args, env: environmentOf(stack) });
   return totalsOf("bun.xml", code);
 };
 
-const runOnNode = async (files: readonly string[], node: NodeBinary, env: object) => {
+const runOnNode = async (files: readonly string[], parts: Parts, output?: number) => {
   const to = (reporter: string, file: string) => [
     `--test-reporter=${reporter}`,
     `--test-reporter-destination=${file}`,
   ];
-  const code = await run(
-    node.path,
-    [
-      ...["--test", "--test-force-exit", "--test-timeout=180000", "--experimental-test-coverage"],
-      ...to("spec", "stdout"),
-      ...to("junit", join(out, "node.xml")),
-      ...to("lcov", join(out, "node.lcov")),
-      ...files,
-    ],
-    env,
-  );
+  const args = [
+    ...["--test", "--test-force-exit", "--test-timeout=180000", "--experimental-test-coverage"],
+    ...to("spec", "stdout"),
+    ...to("junit", join(out, "node.xml")),
+    ...to("lcov", join(out, "node.lcov")),
+    ...files,
+  ];
+  const { node, stack } = parts;
+  const own = output === undefined ? {} : { output };
+  const code = await run({ command: node.path, args, env: environmentOf(stack), ...own });
   return totalsOf("node.xml", code);
+};
+
+/** Its output comes in one piece, when it has ended. */
+const runBeside = async (files: readonly string[]): Promise<Totals> => {
+  const path = join(out, "node.log");
+  const output = openSync(path, "w");
+  try {
+    return await runOnNode(files, await startServices(), output);
+  } finally {
+    closeSync(output);
+    process.stdout.write(readFileSync(path));
+  }
 };
 
 const isEntry = (file: string): boolean => /\/(main|http|worker|suspect|bootstrap)\.ts$/.test(file);
@@ -146,21 +182,26 @@ const reportCoverage = (): boolean => {
   return share >= coverageMin;
 };
 
-const runAll = async ({ stack, node }: Parts): Promise<number> => {
-  const env = {
-    DATABASE_URL: stack.services.postgres.url,
-    KAFKA_BOOTSTRAP_SERVERS: stack.services.kafka.url,
-    REDIS_URL: stack.services.redis.url,
-  };
-  const isWhole = chosen.length === 0;
-  const onNode = isWhole
-    ? globSync("test/{contract,integration,e2e,chaos}/*.node.ts", { cwd: root })
-    : chosen.filter((file) => file.endsWith(".node.ts"));
+const runWhole = async (): Promise<Totals[]> => {
+  const onNode = globSync("test/{contract,integration,e2e,chaos}/*.node.ts", { cwd: root });
+  const parts = await startServices();
+  const checks = await runChecks();
+  return [checks, ...(await Promise.all([runOnBun([], parts), runBeside(onNode)]))];
+};
+
+const runChosen = async (): Promise<Totals[]> => {
+  const parts = await startServices();
+  const onNode = chosen.filter((file) => file.endsWith(".node.ts"));
   const onBun = chosen.filter((file) => !file.endsWith(".node.ts"));
   const totals: Totals[] = [];
-  if (isWhole) totals.push(await runChecks());
-  if (isWhole || onBun.length > 0) totals.push(await runOnBun(onBun, env));
-  if (onNode.length > 0) totals.push(await runOnNode(onNode, node, env));
+  if (onBun.length > 0) totals.push(await runOnBun(onBun, parts));
+  if (onNode.length > 0) totals.push(await runOnNode(onNode, parts));
+  return totals;
+};
+
+const runAll = async (): Promise<number> => {
+  const isWhole = chosen.length === 0;
+  const totals = await (isWhole ? runWhole() : runChosen());
   const { passed, failed, skipped } = addTotals(totals);
   const isCovered = !isWhole || reportCoverage();
   const rest = skipped > 0 ? `, ${skipped} skipped` : "";
@@ -171,16 +212,16 @@ const runAll = async ({ stack, node }: Parts): Promise<number> => {
 
 rmSync(out, { recursive: true, force: true });
 mkdirSync(out, { recursive: true });
-let parts: Parts | undefined;
 let exitCode = 1;
 try {
-  parts = await startServices();
-  exitCode = await runAll(parts);
+  exitCode = await runAll();
 } catch (error) {
   console.error(error instanceof Error ? error.message : error);
   console.log("0 passed, 1 failed");
 } finally {
-  await parts?.stack.discard();
-  if (parts) rmSync(parts.folder, { recursive: true, force: true });
+  for (const { stack, folder } of started) {
+    await stack.discard();
+    rmSync(folder, { recursive: true, force: true });
+  }
 }
 process.exit(stopping.signal.aborted ? 1 : exitCode);
