@@ -216,6 +216,7 @@ let exitCode = 1;
 try {
   exitCode = await runAll();
 } catch (error) {
+  stopping.abort(error);
   console.error(error instanceof Error ? error.message : error);
   console.log("0 passed, 1 failed");
 } finally {
