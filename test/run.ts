@@ -2,7 +2,7 @@
  * `bun run test`: everything. It makes the Confluent client ready, starts services of its own in a
  * temporary folder, runs the checks, then the tests on Bun beside those on Node, merges their
  * coverage, and ends with one line of totals. Both sides mostly wait, and what tests say of a whole
- * server (its sessions, its load) is theirs alone: so each has services of its own. Arguments choose
+ * server, such as its sessions, is theirs alone: so each has services of its own. Arguments choose
  * test files, which run one after the other: `bun run test test/e2e`.
  */
 
