@@ -1,4 +1,4 @@
-/** The test run's share of faults: fixed seeds, 45 seconds of them each. */
+/** The test run's share of faults: fixed seeds, 45 s each, longer on a busy machine. */
 
 import { expect, test } from "bun:test";
 import { testEnvironment } from "../support/environment.ts";
@@ -8,7 +8,7 @@ import type { ChaosReport } from "./run-chaos.ts";
 const run = (seed: number, brokers: 1 | 3, without?: RegExp) =>
   runChaos({
     ...{ seed, seconds: 45, brokers, lateMs: 6000, longMs: 6000, pausedMs: 9000, pauseMs: 120 },
-    ...(without && { without, isEachMet: true }),
+    ...(without ? { without, kindsMin: Infinity } : { kindsMin: 10 }),
     env: testEnvironment(),
     say: () => {},
   });
@@ -19,8 +19,7 @@ const summaryOf = ({ committed, duplicates, drainMs }: ChaosReport): string =>
 test("nothing is lost or swapped while everything fails in turn", async () => {
   const report = await run(20_261_121, 1);
   expect(report.violations).toEqual([]);
-  // How many fit depends on how long each takes: on a loaded machine ten have been seen.
-  expect(Object.keys(report.faults).length).toBeGreaterThan(7);
+  expect(Object.keys(report.faults).length).toBeGreaterThan(9);
   expect(report.committed).toBeGreaterThan(1000);
   expect(report.effects).toBeGreaterThan(3000);
   console.log(summaryOf(report));
