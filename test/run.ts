@@ -117,7 +117,7 @@ const runOnBun = async (files: readonly string[], { stack }: Parts): Promise<Tot
     "test",
     "--coverage",
     ...["--reporter=junit", `--reporter-outfile=${join(out, "bun.xml")}`],
-    "--timeout=30000",
+    "--timeout=120000",
     ...files,
   ];
   const code = await run({ command: process.execPath, args, env: environmentOf(stack) });

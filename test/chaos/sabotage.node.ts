@@ -339,6 +339,10 @@ const openGapped: OpenPublisher = async () => {
   let isRefused = false;
   let missing = 0;
   let settle: (error?: Error) => void = () => {};
+  // The client throws at a second disconnect.
+  let closed: Promise<void> | undefined;
+  const disconnect = () =>
+    new Promise<void>((resolve) => producer.disconnect(1000, () => resolve()));
   producer.on("delivery-report", (error: unknown) => {
     isRefused ||= Boolean(error);
     missing -= 1;
@@ -365,6 +369,6 @@ const openGapped: OpenPublisher = async () => {
       }
       return { done, isRefused: () => isRefused };
     },
-    close: () => new Promise((resolve) => producer.disconnect(1000, () => resolve())),
+    close: () => (closed ??= disconnect()),
   };
 };

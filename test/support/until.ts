@@ -12,7 +12,7 @@ export type Until = Readonly<{
 /** Resolves with the first result that is neither false nor undefined; throws at the deadline. */
 export const until = async <T>(
   condition: () => T | Promise<T>,
-  { what, timeoutMs = 10_000, pollMs = 20 }: Until,
+  { what, timeoutMs = 30_000, pollMs = 20 }: Until,
 ): Promise<Exclude<T, false | undefined>> => {
   const deadlineMs = performance.now() + timeoutMs;
   for (;;) {
