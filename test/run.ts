@@ -83,8 +83,10 @@ const run = ({ command, args, env, output }: Command): Promise<number> =>
       cwd: root,
       env: { ...process.env, ...env },
       stdio: ["ignore", output ?? "inherit", output ?? "inherit"],
+      // In a group of its own: a runner that is stopped does not end what its tests have started.
+      detached: true,
     });
-    const stop = () => child.kill("SIGTERM");
+    const stop = () => process.kill(-(child.pid ?? 0), "SIGTERM");
     stopping.signal.addEventListener("abort", stop, { once: true });
     child.once("error", fail);
     child.once("close", (code) => {
