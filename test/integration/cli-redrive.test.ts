@@ -93,6 +93,8 @@ describe("outrider dead", () => {
     expect(audit.items).toMatchObject([{ target: "dead-letters", details: { removed: 1 } }]);
     const left = JSON.parse((await outrider("dead", "list", "--state", "all", "--json")).stdout);
     expect((left.items as LetterSummary[]).map((one) => one.key)).toEqual(["key-2", "key-1"]);
+    const rest = await outrider("dead", "discard", "--code", "BROKEN", ...reason);
+    expect([rest.code, rest.stdout]).toEqual([0, expect.stringMatching(/^done +2$/m)]);
   });
 
   test("refuses what makes no sense in one sentence", async () => {

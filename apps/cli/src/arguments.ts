@@ -190,3 +190,37 @@ export const listingOf = ({ limit, cursor, json = false, watch = false }: Listin
   ...{ limit, json, watch },
   ...(cursor !== undefined && { cursor }),
 });
+
+/** Dead letters that are decided about together. */
+export type Selection = Readonly<{
+  query: Omit<LetterQuery, "state">;
+  ids?: number[] | undefined;
+  /** Nothing is said: all of them are meant. */
+  all?: boolean | undefined;
+}>;
+
+export type Chosen = FilterOptions & Readonly<{ all?: boolean }>;
+
+export const withSelection = (command: Command): Command =>
+  withNeed(
+    withFilter(command.addArgument(idsArgument("letters"))).option(
+      "--all",
+      "every open letter, where nothing else says which",
+    ),
+    needsSelection,
+  );
+
+/** Nobody means all of them by mistake. */
+const needsSelection = (command: Command): string | undefined => {
+  const { all, json: _, ...options } = command.opts<Chosen & { json?: boolean }>();
+  const { state: _state, ...query } = filterOf(options);
+  const isChosen =
+    command.args.length > 0 || Object.values(query).some((value) => value !== undefined);
+  if (isChosen || all) return undefined;
+  return "which letters: by id, by an option such as --group, or --all";
+};
+
+export const selectionOf = (ids: number[] | undefined, { all, ...options }: Chosen): Selection => {
+  const { state: _, ...query } = filterOf(options);
+  return { query, ...(ids?.length && { ids }), ...(all && { all }) };
+};

@@ -1,14 +1,17 @@
 /** Arguments of `outrider dead ...`. */
 
+import { Option } from "commander";
 import type { Command } from "commander";
-import { filterOf, idArgument, integer, listingOf, stateOption, timeSpan } from "./arguments.ts";
-import { withFilter, withPaging, withShowing } from "./arguments.ts";
-import type { FilterOptions, Finish, ListingOptions } from "./arguments.ts";
-import { deadClean, deadDecide, deadExport, deadGroups, deadList } from "./dead.ts";
+import { byOption, filterOf, idArgument, integer, listingOf, selectionOf } from "./arguments.ts";
+import { stateOption, timeSpan, withFilter, withNeeded, withPaging } from "./arguments.ts";
+import { withSelection, withShowing } from "./arguments.ts";
+import type { Chosen, FilterOptions, Finish, ListingOptions } from "./arguments.ts";
+import { deadClean, deadDecide, deadDiscard, deadExport, deadGroups, deadList } from "./dead.ts";
 import { deadRelease, deadShow } from "./dead.ts";
 import type { DecideOptions } from "./dead.ts";
 
 type Flags = { json?: boolean };
+type DiscardFlags = Flags & Readonly<{ reason: string; by?: string }>;
 
 export const addDead = (program: Command, run: Finish): void => {
   const dead = program.command("dead").description("events that were given up");
@@ -27,15 +30,36 @@ export const addDead = (program: Command, run: Finish): void => {
       run((context) => deadRelease(context, { ...options, id })),
     );
   const others = {
-    discard: "leave the event out for good and go on with what waits behind it",
     restore: "open a discarded letter again; its key has gone on without it",
     note: "keep a note with the letter",
   } as const;
-  for (const verb of ["discard", "restore", "note"] as const) {
+  for (const verb of ["restore", "note"] as const) {
     decision(verb, others[verb]).action((id: number, options: Options) =>
       run((context) => deadDecide(context, verb, { ...options, id })),
     );
   }
+  withNeeded(
+    withSelection(
+      dead
+        .command("discard")
+        .description("leave events out for good and go on with what waits behind them"),
+    ),
+    new Option("--reason <text>", "kept with each letter"),
+  )
+    .addOption(byOption())
+    .option("--json", "for machines")
+    .action(
+      (
+        ids: number[] | undefined,
+        { reason, by, json = false, ...options }: DiscardFlags & Chosen,
+      ) =>
+        run((context) =>
+          deadDiscard(context, {
+            ...{ ...selectionOf(ids, options), reason, json },
+            ...(by !== undefined && { by }),
+          }),
+        ),
+    );
   dead
     .command("clean")
     .description("remove letters that were closed long ago; open ones stay")

@@ -5,13 +5,14 @@ import { fault } from "@outrider/event";
 import { printable } from "@outrider/health";
 import { cleanLetters, cleanReplays } from "@outrider/redrive";
 import type { HistoryEntry, LetterGroup, LetterSummary, WholeLetter } from "@outrider/redrive";
-import type { LetterQuery } from "./arguments.ts";
+import type { LetterQuery, Selection } from "./arguments.ts";
+import { followBulk } from "./bulk.ts";
 import { withDatabase } from "./database.ts";
 import { showList } from "./list.ts";
 import type { Listing } from "./list.ts";
 import type { Context } from "./main.ts";
 import { assertOk, bodyOf, record, withOperations } from "./operations.ts";
-import type { Json, Operations } from "./operations.ts";
+import type { Json, Operations, Who } from "./operations.ts";
 import { ago, field, textTable } from "./text-table.ts";
 import { watch } from "./show.ts";
 
@@ -208,6 +209,24 @@ export const deadDecide = (
     await bodyOf(decide.$post({ param: { id: String(id) }, json: { reason } }));
     context.report.say(`letter ${id} ${done[verb]}`);
     return 0;
+  };
+  return withOperations(context, act, options);
+};
+
+export type DiscardOptions = Selection & Who & Readonly<{ reason: string; json: boolean }>;
+
+/** One letter at once; several as an operation that is followed. */
+export const deadDiscard = (context: Context, options: DiscardOptions): Promise<number> => {
+  const { query, ids, all, reason, json, ...who } = options;
+  const [id, ...more] = ids ?? [];
+  if (id !== undefined && more.length === 0) {
+    return deadDecide(context, "discard", { ...who, id, reason });
+  }
+  const filter = { ...query, ...(ids && { ids }) };
+  const wish = { action: "discard-letters", filter, reason, ...(all && { all }) } as const;
+  const act = async (operations: Operations): Promise<number> => {
+    const begun = await bodyOf(operations.client["dead-letters"].bulk.$post({ json: wish }));
+    return followBulk(context, operations, { id: begun.id, json });
   };
   return withOperations(context, act, options);
 };

@@ -3,15 +3,14 @@
 import { redriveDefaults } from "@outrider/redrive";
 import { InvalidArgumentError, Option } from "commander";
 import type { Command } from "commander";
-import { filterOf, idArgument, idsArgument, integer, listingOf } from "./arguments.ts";
-import { withFilter, withNeed, withNeeded, withPaging } from "./arguments.ts";
-import type { FilterOptions, Finish, ListingOptions } from "./arguments.ts";
+import { idArgument, integer, listingOf, selectionOf, withNeeded } from "./arguments.ts";
+import { withPaging, withSelection } from "./arguments.ts";
+import type { Chosen, Finish, ListingOptions } from "./arguments.ts";
 import { redriveChange, redriveDrive, redriveList, redrivePreview } from "./redrive.ts";
 import { redriveShow, redriveStart } from "./redrive.ts";
-import type { Selection, StartOptions } from "./redrive.ts";
+import type { StartOptions } from "./redrive.ts";
 
 type Flags = { json?: boolean; watch?: boolean };
-type Chosen = FilterOptions & { all?: boolean };
 
 const rate = (text: string): number => {
   const value = Number(text);
@@ -67,12 +66,7 @@ export const addRedrive = (program: Command, run: Finish): void => {
 
 const addStart = (redrive: Command, run: Finish): void => {
   const selecting = (name: string, description: string) =>
-    withNeed(
-      withFilter(redrive.command(name).description(description).addArgument(idsArgument("letters")))
-        .option("--all", "every open letter, where nothing else says which")
-        .option("--json", "for machines"),
-      needsSelection,
-    );
+    withSelection(redrive.command(name).description(description)).option("--json", "for machines");
   selecting("preview", "say what it would do, and change nothing").action(
     (ids: number[] | undefined, { json = false, ...options }: Chosen & Flags) =>
       run((context) => redrivePreview(context, { ...selectionOf(ids, options), json })),
@@ -107,18 +101,3 @@ const addStart = (redrive: Command, run: Finish): void => {
 };
 
 type HowOptions = Pick<StartOptions, "reason" | "rate" | "canary" | "failures"> & { by?: string };
-
-/** Nobody means all of them by mistake. */
-const needsSelection = (command: Command): string | undefined => {
-  const { all, json: _, ...options } = command.opts<Chosen & Flags>();
-  const { state: _state, ...query } = filterOf(options);
-  const isChosen =
-    command.args.length > 0 || Object.values(query).some((value) => value !== undefined);
-  if (isChosen || all) return undefined;
-  return "which letters: by id, by an option such as --group, or --all";
-};
-
-const selectionOf = (ids: number[] | undefined, { all, ...options }: Chosen): Selection => {
-  const { state: _, ...query } = filterOf(options);
-  return { query, ...(ids?.length && { ids }), ...(all && { all }) };
-};

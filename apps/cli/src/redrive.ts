@@ -3,7 +3,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { printable } from "@outrider/health";
 import type { Preview, Redrive, RedriveSummary } from "@outrider/redrive";
-import type { LetterQuery } from "./arguments.ts";
+import type { Selection } from "./arguments.ts";
 import { showList } from "./list.ts";
 import type { Listing } from "./list.ts";
 import type { Context } from "./main.ts";
@@ -14,12 +14,6 @@ import type { Showing } from "./show.ts";
 import { ago, field, textTable } from "./text-table.ts";
 
 /** Which letters an operation is about. */
-export type Selection = Readonly<{
-  query: Omit<LetterQuery, "state">;
-  ids?: number[] | undefined;
-  /** Nothing is said: all of them are meant. */
-  all?: boolean | undefined;
-}>;
 
 export const redrivePreview = (
   context: Context,
