@@ -81,7 +81,7 @@ const totalsOf = (name: string, exitCode: number): Totals => {
 
 const runChecks = async (): Promise<Totals> => {
   const code = await run(process.execPath, [join(root, "apps/cli/src/bootstrap.ts"), "check"], {});
-  return code === 0 ? { passed: 1, failed: 0, skipped: 0 } : { passed: 0, failed: 1, skipped: 0 };
+  return { passed: code === 0 ? 1 : 0, failed: code === 0 ? 0 : 1, skipped: [] };
 };
 
 const runOnBun = async (files: readonly string[], env: object): Promise<Totals> => {
@@ -163,7 +163,8 @@ const runAll = async ({ stack, node }: Parts): Promise<number> => {
   if (onNode.length > 0) totals.push(await runOnNode(onNode, node, env));
   const { passed, failed, skipped } = addTotals(totals);
   const isCovered = !isWhole || reportCoverage();
-  const rest = skipped > 0 ? `, ${skipped} skipped` : "";
+  for (const name of skipped) report.say(`Skipped: ${name}`);
+  const rest = skipped.length > 0 ? `, ${skipped.length} skipped` : "";
   const all = isCovered ? failed : failed + 1;
   report.say(`${passed} passed, ${all} failed${rest}`);
   return all > 0 || passed === 0 ? 1 : 0;
