@@ -40,6 +40,7 @@ export const importTable: Readonly<Record<string, Allowed>> = {
       "valibot",
     ],
   },
+  "packages/outbound": { own: ["event"], npm: [] },
   "packages/redrive": { own: ["event", "inbox", "outbox", "postgres"], npm: ["diff"] },
   "packages/operations": {
     own: ["broker", "bullmq", "event", "http", "inbox", "outbox", "postgres", "redrive"],
@@ -73,6 +74,7 @@ export const importTable: Readonly<Record<string, Allowed>> = {
       "http",
       "inbox",
       "kafka",
+      "outbound",
       "outbox",
       "postgres",
       "redrive",
@@ -108,6 +110,7 @@ export const importTable: Readonly<Record<string, Allowed>> = {
       "inbox",
       "kafka",
       "operations",
+      "outbound",
       "outbox",
       "postgres",
       "redrive",

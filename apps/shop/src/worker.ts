@@ -15,13 +15,8 @@ import { serveOnNode, settingsOrExit, watchLoop } from "@outrider/runtime";
 import { checkConsumers, checkLife, checkPartitions, checkTimers } from "./checks.ts";
 import { createInboxMetrics, registerBreakers, registerTables } from "./metrics.ts";
 import { catalogue } from "./topics.ts";
-import {
-  connectHandlers,
-  countGroups,
-  createHandlers,
-  group,
-  workerSchema,
-} from "./worker-parts.ts";
+import { checkOutbound, connectHandlers, countGroups } from "./worker-parts.ts";
+import { createHandlers, group, handlerParts, workerSchema } from "./worker-parts.ts";
 
 const name = "shop-worker";
 const settings = settingsOrExit(workerSchema, { env: process.env });
@@ -38,13 +33,15 @@ await runProcess({ name, log }, async (onStop) => {
   const sql = connect({ url, name: clientId, poolMax: 4 });
   onStop("platform database", () => sql.end({ timeout: 2 }));
   await checkAtStart(db.$client, sql);
+  const parts = handlerParts(settings);
+  await checkOutbound(parts);
   const probe = createKafkaProbe(kafka, log, { clientId: `${clientId}-probe` });
   onStop("Kafka probe", () => probe.close());
   const logs = createLogReader(kafka);
   onStop("log reader", () => logs.close());
   const registry = createRegistry({ service: name, deployment: settings.deployment });
   const outbox = createOutbox(catalogue);
-  const handlers = createHandlers(settings.receiptsUrl);
+  const handlers = createHandlers(parts);
   const names = handlers.map((handler) => handler.name);
   registerTables(registry, { sql, handlers: names, look: { keepMs: settings.metricsLookMs } });
   const loop = watchLoop({ name, parts: names });
