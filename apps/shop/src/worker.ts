@@ -8,7 +8,7 @@ import { createHealth } from "@outrider/http";
 import { createIsolation, startInbox } from "@outrider/inbox";
 import { createKafkaProbe, createSubscribe, poolThreadsFor } from "@outrider/kafka";
 import { createOutbox, writeRecord } from "@outrider/outbox";
-import { checkAtStart, checkConnection, connect } from "@outrider/postgres";
+import { checkAtStart, checkConnection, connect, createServerCheck } from "@outrider/postgres";
 import { startLetterCleaning } from "@outrider/redrive";
 import { createLogger, createRegistry, describeSettings, runProcess } from "@outrider/runtime";
 import { serveOnNode, settingsOrExit, watchLoop } from "@outrider/runtime";
@@ -32,7 +32,8 @@ await runProcess({ name, log }, async (onStop) => {
   onStop("database", () => db.$client.end({ timeout: 2 }));
   const sql = connect({ url, name: clientId, poolMax: 4 });
   onStop("platform database", () => sql.end({ timeout: 2 }));
-  await checkAtStart(db.$client, sql);
+  const checkPostgres = createServerCheck(sql, { url });
+  await checkAtStart(checkPostgres, () => checkConnection(db.$client));
   const parts = handlerParts(settings);
   await checkOutbound(parts);
   const probe = createKafkaProbe(kafka, log, { clientId: `${clientId}-probe` });
@@ -68,7 +69,7 @@ await runProcess({ name, log }, async (onStop) => {
   const letters = startLetterCleaning({ sql, log }, { lettersKeepMs: settings.lettersKeepMs });
   onStop("cleaning of letters", () => letters.stop());
   const checks = {
-    postgres: () => checkConnection(sql),
+    postgres: checkPostgres,
     kafka: () => probe.check(),
     consumers: () => checkConsumers(inbox.state()),
     partitions: () => checkPartitions(inbox.state()),
