@@ -105,7 +105,7 @@ const totalsOf = (name: string, exitCode: number): Totals => {
 const runChecks = async (): Promise<Totals> => {
   const args = [join(root, "apps/cli/src/bootstrap.ts"), "check"];
   const code = await run({ command: process.execPath, args });
-  return code === 0 ? { passed: 1, failed: 0, skipped: 0 } : { passed: 0, failed: 1, skipped: 0 };
+  return { passed: code === 0 ? 1 : 0, failed: code === 0 ? 0 : 1, skipped: [] };
 };
 
 const environmentOf = ({ services }: Stack) => ({
@@ -206,7 +206,8 @@ const runAll = async (): Promise<number> => {
   const totals = await (isWhole ? runWhole() : runChosen());
   const { passed, failed, skipped } = addTotals(totals);
   const isCovered = !isWhole || reportCoverage();
-  const rest = skipped > 0 ? `, ${skipped} skipped` : "";
+  for (const name of skipped) report.say(`Skipped: ${name}`);
+  const rest = skipped.length > 0 ? `, ${skipped.length} skipped` : "";
   const all = isCovered ? failed : failed + 1;
   report.say(`${passed} passed, ${all} failed${rest}`);
   return all > 0 || passed === 0 ? 1 : 0;

@@ -4,10 +4,13 @@
  */
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
+import { spawnSync } from "node:child_process";
 import type { EventLife, EventList, HandlerLag, ParkedKey } from "@outrider/operations";
 import type { LetterSummary } from "@outrider/redrive";
+import { checkMetricNames } from "../checker/check-metric-names.ts";
 import { testKafka } from "../support/environment.ts";
 import { runOutrider } from "../support/outrider.ts";
+import { testWithTool } from "../support/tool.ts";
 import { until } from "../support/until.ts";
 import type { App } from "./processes.ts";
 import { failReceipts, placeOrder, startStage } from "./stage.ts";
@@ -41,7 +44,8 @@ type Items<T> = Readonly<{ items: T[] }>;
 const receipt = "shop.receipt";
 
 test("an event that was parked, buried, redriven and handled is told as a story", async () => {
-  await failReceipts(stage, { status: 500, count: 2 });
+  // A redirect that is followed would end at a page that answers 200.
+  await failReceipts(stage, { status: 302, count: 2 });
   const order = await placeOrder(stage, "eve");
   const parked = async () => {
     const { items } = await answer<Items<ParkedKey>>("parked", "list", "--handler", receipt);
@@ -151,4 +155,31 @@ test("what the key may not, and what is not there, is said in one sentence", asy
   expect(wrong.stderr).toBe("This key is wrong, revoked or expired\n");
   const away = await runOutrider({ url: "http://127.0.0.1:9", key }, ["handlers"]);
   expect(away.stderr).toStartWith("The operations API does not answer at http://127.0.0.1:9");
+});
+
+/** By process: what it tells Prometheus. */
+const readMetrics = async (): Promise<[string, string][]> => {
+  const { shop, relay, worker, outside } = stage;
+  const apps = Object.entries({ ops, outside, relay, shop, worker });
+  // Only the operations API asks for it.
+  const headers = { authorization: `Bearer ${key}` };
+  return Promise.all(
+    apps.map(async ([name, { url }]) => {
+      const told = await fetch(`${url}/metrics`, { headers });
+      return [name, await told.text()];
+    }),
+  );
+};
+
+test("the metrics of each process are named as Prometheus asks", async () => {
+  for (const [name, text] of await readMetrics()) {
+    expect([name, checkMetricNames(text)]).toEqual([name, []]);
+  }
+});
+
+testWithTool("promtool")("promtool accepts the metrics of each process", async (promtool) => {
+  for (const [name, input] of await readMetrics()) {
+    const { status, stderr } = spawnSync(promtool, ["check", "metrics"], { input });
+    expect([name, status, String(stderr)]).toEqual([name, 0, ""]);
+  }
 });

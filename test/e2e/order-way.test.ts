@@ -87,10 +87,16 @@ test("a receipt comes late when its service fails, and the summary does not wait
   const isSent = async () => (await readReceipts()).receipts.some((one) => one.body.orderId === id);
   await until(isSent, { what: "the receipt", timeoutMs: 30_000, pollMs: 50 });
   expect((await readReceipts()).requests).toBe(requests + 4);
-  const attempts = await sql<{ outcome: string }[]>`
-    select a.outcome from outrider.external_attempts a
-    join public.committed_events e on e.id = a.event_id where e.key = ${id} order by attempt`;
-  expect(attempts.map((row) => row.outcome)).toEqual(["internal", "internal", "internal", "ok"]);
+  // The service knows of it before the worker has written down that it does.
+  const attempts = async () => {
+    const rows = await sql<{ outcome: string | null }[]>`
+      select a.outcome from outrider.external_attempts a
+      join public.committed_events e on e.id = a.event_id where e.key = ${id} order by attempt`;
+    const outcomes = rows.map((row) => row.outcome);
+    return !outcomes.includes(null) && outcomes;
+  };
+  const ended = await until(attempts, { what: "the end of its last attempt" });
+  expect(ended).toEqual(["internal", "internal", "internal", "ok"]);
 });
 
 describe("2,000 orders while relay and worker are killed", () => {

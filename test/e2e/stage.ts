@@ -60,7 +60,7 @@ export const startStage = async (
     return app;
   };
   const outside = await start("outside", "bun", "apps/outside/src/main.ts");
-  env = { ...env, RECEIPTS_URL: outside.url };
+  env = { ...env, RECEIPTS_URL: outside.url, OUTBOUND_ALLOWED_ORIGINS: outside.url };
   const [shop, relay, worker] = await Promise.all([
     start("shop", "bun", "apps/shop/src/http.ts"),
     start("relay", "node", "apps/relay/src/main.ts"),

@@ -282,37 +282,6 @@ describe("a Redis that forgets", () => {
   });
 });
 
-describe("a Redis that is full", () => {
-  test("refuses timers, is not asked without end, and is used again", async () => {
-    await limitMemory("1");
-    // A worker that has not seen the queue empty asks for a job, and for another.
-    const late = openAway();
-    const commandsBefore = await commandsOf();
-    try {
-      await healthy(late.timers);
-      const set = late.timers.set([{ id: "more", delayMs: 0 }]);
-      await assert.rejects(set, (error) => isFault(error, "unavailable"));
-      await until(() => told("warn").length > 0, { what: "the warning" });
-      await new Promise((resolve) => setTimeout(resolve, 3_000));
-      assert.deepEqual(told("warn"), ["Redis refused a command for timers"]);
-      const asked = (await commandsOf()) - commandsBefore;
-      assert.ok(asked < 100, `${asked} commands`);
-    } finally {
-      await limitMemory("0");
-    }
-    await late.timers.set([{ id: "more", delayMs: 0 }]);
-    await until(() => late.fired.includes("more"), { what: "the timer" });
-  });
-});
-
-const limitMemory = (bytes: string) =>
-  withRedis((client) => client.config("SET", "maxmemory", bytes));
-
-const commandsOf = (): Promise<number> =>
-  withRedis(async (client) =>
-    Number(/total_commands_processed:(\d+)/.exec(await client.info("stats"))?.[1]),
-  );
-
 describe("what Redis is told to evict", () => {
   afterEach(() => withRedis((client) => client.config("SET", "maxmemory-policy", "noeviction")));
 

@@ -176,7 +176,8 @@ describe("a connection of somebody else's", () => {
         ]) {
           expect(String(refusal)).toContain(part);
         }
-        expect(await failureOf(checkAtStart(sql, client))).toEqual(refusal);
+        const checks = [sql, client].map((one) => () => checkConnection(one));
+        expect(await failureOf(checkAtStart(...checks))).toEqual(refusal);
       },
     );
   });
@@ -199,7 +200,7 @@ describe("a connection of somebody else's", () => {
       () => connect({ url: "postgres://nobody@127.0.0.1:1/none", name: "away", poolMax: 1 }),
       async (client) => {
         await failureOf(checkConnection(client));
-        await checkAtStart(client);
+        await checkAtStart(() => checkConnection(client));
       },
     );
   });

@@ -180,6 +180,7 @@ describe("a worker that parks events of several keys meets", () => {
         return {
           set: async () => later.shift()?.pass(),
           isHealthy: () => true,
+          check: async () => {},
           vitals: () => ({ callMs: 0, silenceMs: 0, partitions: [] }),
           close: async () => {},
         };

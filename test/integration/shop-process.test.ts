@@ -25,6 +25,16 @@ afterAll(async () => {
 const start = (env: Record<string, string>) =>
   Bun.spawn([process.execPath, entry], { env, stdout: "pipe", stderr: "pipe" });
 
+const nodePath = (): string =>
+  findNodeBinary({ platform: process.platform, arch: process.arch }).path;
+
+/** Enough for any of its processes to begin. */
+const workerEnv = () => ({
+  DATABASE_URL: database?.url ?? "",
+  PORT: "0",
+  KAFKA_BOOTSTRAP_SERVERS: "127.0.0.1:1",
+});
+
 /** Its log, line by line, as it comes. */
 async function* linesOf(stream: ReadableStream<Uint8Array>) {
   let rest = "";
@@ -80,16 +90,11 @@ test("neither of its processes starts on a database where triggers are skipped",
   const sql = connect({ url: database?.url ?? "", name: "test-triggers", poolMax: 1 });
   const name = new URL(database?.url ?? "").pathname.slice(1);
   await sql`alter database ${sql(name)} set session_replication_role = replica`;
-  const env = {
-    DATABASE_URL: database?.url ?? "",
-    PORT: "0",
-    KAFKA_BOOTSTRAP_SERVERS: "127.0.0.1:1",
-  };
-  const node = findNodeBinary({ platform: process.platform, arch: process.arch }).path;
+  const env = workerEnv();
   try {
     for (const command of [
       [process.execPath, entry],
-      [node, entryOf("worker")],
+      [nodePath(), entryOf("worker")],
     ]) {
       const child = Bun.spawn(command, { env, stdout: "pipe", stderr: "pipe" });
       const log = await new Response(child.stdout).text();
@@ -100,6 +105,16 @@ test("neither of its processes starts on a database where triggers are skipped",
     await sql`alter database ${sql(name)} reset session_replication_role`;
     await sql.end();
   }
+}, 20_000);
+
+test("a worker that may not call the receipts service does not start, and says why", async () => {
+  const child = Bun.spawn([nodePath(), entryOf("worker")], {
+    env: { ...workerEnv(), RECEIPTS_URL: "http://169.254.169.254/latest" },
+    stdout: "pipe",
+  });
+  const log = await new Response(child.stdout).text();
+  expect(await child.exited).toBe(1);
+  expect(log).toContain("list http://169.254.169.254 in OUTBOUND_ALLOWED_ORIGINS");
 }, 20_000);
 
 test("it serves, and when it is stopped finishes what is in flight", async () => {

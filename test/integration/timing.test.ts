@@ -32,6 +32,7 @@ afterEach(async () => {
 /** Keeps what was set; it fires when the test says so. */
 const createClock = () => {
   const set: Timer[] = [];
+  const failures: number[] = [];
   const state = { isAway: false, fire: (_id: string) => {} };
   const openTimers: OpenTimers = (_queue, onDue) => {
     state.fire = onDue;
@@ -41,15 +42,22 @@ const createClock = () => {
         set.push(...timers);
       },
       isHealthy: () => !state.isAway,
+      check: async () => {
+        if (state.isAway) throw new Error("away");
+      },
       close: async () => {},
     };
   };
-  return { set, state, openTimers };
+  return { set, failures, state, openTimers };
 };
 
-const start = (clock: ReturnType<typeof createClock>, onDue = () => {}): Timing => {
-  const { openTimers } = clock;
-  const one = startTiming("test", [name], { sql, log: silentLog, openTimers, onDue });
+const start = (
+  { openTimers, failures }: ReturnType<typeof createClock>,
+  onDue = () => {},
+): Timing => {
+  const onTimersFailed = (count: number): void => void failures.push(count);
+  const deps = { sql, log: silentLog, openTimers, onDue, onTimersFailed };
+  const one = startTiming("test", [name], deps);
   timings.push(one);
   return one;
 };
@@ -88,15 +96,16 @@ test("a timer that fires early is set again, for the rest", async () => {
   expect([dues, clock.set[3]?.id]).toEqual([1, first.id]);
 });
 
-test("while timers cannot be set, keys are found by looking", async () => {
+test("while timers cannot be set, that is counted, and keys are found by looking", async () => {
   const clock = createClock();
   clock.state.isAway = true;
   const timing = start(clock);
   const handler = handlerOf((_, attempt) => attempt === 1 && later(100));
   await resolved(feed(handler, recordsOf("a1 b1")));
   timing.nudge();
-  expect(timing.isHealthy()).toBe(false);
+  expect(String(await timing.check().catch((error: unknown) => error))).toContain("away");
   startRunning(handler);
   await emptied("parked_heads");
   expect(clock.set).toEqual([]);
+  expect(clock.failures.reduce((sum, count) => sum + count, 0)).toBe(2);
 });

@@ -41,6 +41,7 @@ export const importTable: Readonly<Record<string, Allowed>> = {
       "valibot",
     ],
   },
+  "packages/outbound": { own: ["event"], npm: [] },
   "packages/redrive": { own: ["event", "inbox", "outbox", "postgres"], npm: ["diff"] },
   "packages/operations": {
     own: ["broker", "bullmq", "event", "health", "http", "inbox", "outbox", "postgres", "redrive"],
@@ -75,6 +76,7 @@ export const importTable: Readonly<Record<string, Allowed>> = {
       "http",
       "inbox",
       "kafka",
+      "outbound",
       "outbox",
       "postgres",
       "redrive",
@@ -112,6 +114,7 @@ export const importTable: Readonly<Record<string, Allowed>> = {
       "inbox",
       "kafka",
       "operations",
+      "outbound",
       "outbox",
       "postgres",
       "redrive",

@@ -2,7 +2,7 @@
 
 import { join } from "node:path";
 import { fault } from "@outrider/event";
-import { connect } from "@outrider/postgres";
+import { connect, createPoolerCheck } from "@outrider/postgres";
 import type { Sql } from "@outrider/postgres";
 import { readStackFile } from "@outrider/stack";
 import type { Context } from "./main.ts";
@@ -24,7 +24,9 @@ export const withDatabase = async <T>(
   context: Context,
   act: (sql: Sql) => Promise<T>,
 ): Promise<T> => {
-  const sql = connect({ url: databaseUrlOf(context), name: "outrider-cli", poolMax: 4 });
+  const url = databaseUrlOf(context);
+  await createPoolerCheck(url)();
+  const sql = connect({ url, name: "outrider-cli", poolMax: 4 });
   try {
     return await act(sql);
   } finally {

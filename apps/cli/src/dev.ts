@@ -101,6 +101,7 @@ const startApps = async (
           env: {
             ...appEnv(context, stack, ports[spec.name] ?? spec.port),
             RECEIPTS_URL: `http://127.0.0.1:${ports.outside}`,
+            OUTBOUND_ALLOWED_ORIGINS: `http://127.0.0.1:${ports.outside}`,
             CATALOGUE_MODULES: topicModules.join(","),
           },
           logFile: join(stack.stateDir, "logs", `${spec.name}.log`),

@@ -158,7 +158,7 @@ const follow = async (
     {
       cwd: root,
       env: {
-        ...(receipts && { RECEIPTS_URL: receipts }),
+        ...(receipts && { RECEIPTS_URL: receipts, OUTBOUND_ALLOWED_ORIGINS: receipts }),
         ...host.env,
         DATABASE_URL: databaseUrlOf(context),
         KAFKA_BOOTSTRAP_SERVERS: kafkaOf(context).bootstrapServers,

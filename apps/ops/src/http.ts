@@ -9,13 +9,14 @@ import { thresholds } from "@outrider/health";
 import { createDecodes, createKeyCheck, createOperationsApi } from "@outrider/operations";
 import { createQueuePages, planning, startDriver } from "@outrider/operations";
 import { writeRecord } from "@outrider/outbox";
-import { connect } from "@outrider/postgres";
+import { checkAtStart, connect, createServerCheck } from "@outrider/postgres";
 import { createLogger, createRegistry, createRequestMetric } from "@outrider/runtime";
 import { describeSettings, runProcess, setting, settingsOrExit } from "@outrider/runtime";
 import * as v from "valibot";
 
 const schema = v.strictObject({
   databaseUrl: setting.databaseUrl,
+  databasePooler: setting.databasePooler,
   databasePoolMax: v.optional(setting.integer(2, 1000), 20),
   /** Without it, lag and records of events are not told. */
   kafka: v.optional(setting.kafka),
@@ -50,11 +51,13 @@ const loadCatalogues = async (paths: readonly string[]): Promise<Catalogue[]> =>
 
 await runProcess({ name, log }, async (onStop) => {
   const { databaseUrl: url, databasePoolMax: poolMax, kafka, redisUrl } = settings;
-  const { host: hostname, port, clientAddressHeader } = settings;
+  const { host: hostname, port, clientAddressHeader, databasePooler: pooler } = settings;
   // Below the API's own time limit.
   const limits = { statementTimeoutMs: 8_000, lockTimeoutMs: 5_000 };
-  const sql = connect({ url, name, poolMax, ...limits, parameters: planning });
+  const sql = connect({ url, name, poolMax, pooler, ...limits, parameters: planning });
   onStop("database", () => sql.end({ timeout: 2 }));
+  const checkPostgres = createServerCheck(sql, { url, pooler, limits });
+  await checkAtStart(checkPostgres);
   const reader = kafka && createTopicReader(kafka);
   onStop("Kafka", async () => reader?.close());
   const retryQueues = redisUrl === undefined ? undefined : openRetryQueues(redisUrl);
@@ -68,7 +71,8 @@ await runProcess({ name, log }, async (onStop) => {
         });
   onStop("queue pages", async () => queuePages?.close());
   // The same few statements for each letter: their plans are kept.
-  const ofDriver = connect({ url, name: `${name}-driver`, poolMax: driverPoolMax, ...limits });
+  const driverName = `${name}-driver`;
+  const ofDriver = connect({ url, name: driverName, poolMax: driverPoolMax, pooler, ...limits });
   onStop("the driver's database", () => ofDriver.end({ timeout: 2 }));
   const driver = startDriver({ sql: ofDriver, log, random: Math.random, writeRecord });
   onStop("operations", () => driver.stop());
@@ -84,7 +88,7 @@ await runProcess({ name, log }, async (onStop) => {
     wake: driver.wake,
     stopping: stopping.signal,
     observe: createRequestMetric(registry),
-    checks: { postgres: async () => void (await sql`select 1`) },
+    checks: { postgres: checkPostgres },
     readAsset: (file) =>
       Bun.file(Bun.resolveSync(`swagger-ui-dist/${file}`, import.meta.dir)).bytes(),
   });

@@ -32,6 +32,9 @@ test("it fails as often as it is told to, and in the way it is told to", async (
   const first = await post(app, "a");
   expect([first.status, first.headers.get("retry-after")]).toEqual([503, "3"]);
   expect([(await post(app, "a")).status, (await post(app, "a")).status]).toEqual([503, 201]);
+  await fail(app, { status: 302, count: 1 });
+  const moved = await post(app, "a");
+  expect([moved.status, moved.headers.get("location")]).toEqual([302, "/livez"]);
   for (const wrong of [{ status: 200, count: 1 }, { status: 503 }, { count: -1, status: 500 }]) {
     expect((await fail(app, wrong)).status).toBe(400);
   }

@@ -7,11 +7,11 @@ import { Hono } from "hono";
 import * as v from "valibot";
 
 const failing = v.strictObject({
-  /** Status of the next answers. */
-  status: v.pipe(v.number(), v.integer(), v.minValue(400), v.maxValue(599)),
+  /** Status of the next answers; 3xx leads to a page that answers 200. */
+  status: v.pipe(v.number(), v.integer(), v.minValue(300), v.maxValue(599)),
   /** How many of them. */
   count: v.pipe(v.number(), v.integer(), v.minValue(0)),
-  /** In their Retry-After. */
+  /** In their Retry-After, which is absent without it. */
   retryAfterS: v.optional(v.pipe(v.number(), v.minValue(0))),
 });
 
@@ -28,8 +28,13 @@ export const createReceipts = (): Hono => {
     if (fails.count > 0) {
       fails = { ...fails, count: fails.count - 1 };
       const { retryAfterS } = fails;
-      const headers = retryAfterS === undefined ? {} : { "retry-after": String(retryAfterS) };
-      return new Response("told to fail\n", { status: fails.status, headers });
+      const isRedirect = fails.status < 400;
+      const headers = {
+        ...(retryAfterS !== undefined && { "retry-after": String(retryAfterS) }),
+        ...(isRedirect && { location: "/livez" }),
+      };
+      const body = isRedirect ? null : "told to fail\n";
+      return new Response(body, { status: fails.status, headers });
     }
     const key = c.req.header("idempotency-key");
     if (!key) return c.text("an idempotency key is missing\n", 400);

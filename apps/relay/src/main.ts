@@ -6,6 +6,7 @@ import { assertWell, judgeLeases, judgeShards } from "@outrider/health";
 import { createHealth } from "@outrider/http";
 import { createKafkaProbe, createOpenPublisher } from "@outrider/kafka";
 import { connectStore, startRelay } from "@outrider/outbox";
+import { checkAtStart, createServerCheck } from "@outrider/postgres";
 import { createLogger, createRegistry, describeSettings, runProcess } from "@outrider/runtime";
 import { serveOnNode, setting, settingsOrExit } from "@outrider/runtime";
 import * as v from "valibot";
@@ -40,6 +41,8 @@ await runProcess({ name, log }, async (onStop) => {
     poolMax: settings.relayPoolMax,
   });
   onStop("database", end);
+  const checkPostgres = createServerCheck(leases, { url });
+  await checkAtStart(checkPostgres);
   const probe = createKafkaProbe(kafka, log, { clientId: `${clientId}-probe` });
   onStop("Kafka probe", () => probe.close());
   const registry = createRegistry({ service: name, deployment: settings.deployment });
@@ -66,7 +69,7 @@ await runProcess({ name, log }, async (onStop) => {
   );
   onStop("relay", () => relay.stop());
   const checks = {
-    postgres: async () => void (await leases`select 1`),
+    postgres: checkPostgres,
     kafka: () => probe.check(),
     leases: () => assertWell(judgeLeases({ ...relay.state(), leaseTtlMs })),
     shards: () => assertWell(judgeShards({ ...relay.state(), leaseTtlMs })),

@@ -1,20 +1,14 @@
 import { expect, test } from "bun:test";
-import { isFault } from "@outrider/event";
+import { fault, isFault } from "@outrider/event";
 import { checkTimers } from "./checks.ts";
 
-const failureOf = (act: () => void): unknown => {
-  try {
-    act();
-  } catch (error) {
-    return error;
-  }
-  return undefined;
-};
-
-test("a worker without timers says why, and what of it", () => {
-  expect(failureOf(() => checkTimers({ hasTimers: () => true }, "redis://r"))).toBeUndefined();
-  const away = failureOf(() => checkTimers({ hasTimers: () => false }, "redis://r"));
-  expect(isFault(away, "unavailable") && away.message).toContain("Redis is away");
-  const none = failureOf(() => checkTimers({ hasTimers: () => false }));
-  expect(isFault(none, "unavailable") && none.message).toContain("REDIS_URL is not set");
+test("a worker without timers says why, and what of it", async () => {
+  const check = (checking: Promise<void>, redisUrl?: string) =>
+    checkTimers({ checkTimers: () => checking }, redisUrl).catch((error: unknown) => error);
+  expect(await check(Promise.resolve(), "redis://r")).toBeUndefined();
+  const away = await check(Promise.reject(fault("unavailable", "Redis is away")), "redis://r");
+  const late = "Retries come up to a second late until then";
+  expect(isFault(away, "unavailable") && away.message).toBe(`Redis is away. ${late}`);
+  const none = await check(Promise.resolve());
+  expect(isFault(none, "unavailable") && none.message).toBe(`REDIS_URL is not set. ${late}`);
 });

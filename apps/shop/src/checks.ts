@@ -3,9 +3,15 @@
 import { fault } from "@outrider/event";
 import type { Inbox } from "@outrider/inbox";
 
-/** Throws `unavailable` while retries may come late. */
-export const checkTimers = (inbox: Pick<Inbox, "hasTimers">, redisUrl?: string): void => {
-  if (inbox.hasTimers()) return;
-  const why = redisUrl === undefined ? "REDIS_URL is not set" : "Redis is away";
-  throw fault("unavailable", `${why}: retries come up to a second late`);
+/** Throws `unavailable` while retries may come late, with what is wrong and what to do. */
+export const checkTimers = async (
+  inbox: Pick<Inbox, "checkTimers">,
+  redisUrl?: string,
+): Promise<void> => {
+  const late = "Retries come up to a second late until then";
+  if (redisUrl === undefined) throw fault("unavailable", `REDIS_URL is not set. ${late}`);
+  await inbox.checkTimers().catch((cause: unknown) => {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw fault("unavailable", `${why}. ${late}`, { cause });
+  });
 };

@@ -2,7 +2,7 @@
 
 import { removeExpiredKeys } from "@outrider/http";
 import { createOutbox } from "@outrider/outbox";
-import { checkAtStart, checkConnection, connectDatabase } from "@outrider/postgres";
+import { checkAtStart, connectDatabase, createServerCheck } from "@outrider/postgres";
 import { createLogger, createRegistry, createRequestMetric } from "@outrider/runtime";
 import { describeSettings, runProcess, setting, settingsOrExit } from "@outrider/runtime";
 import * as v from "valibot";
@@ -11,6 +11,7 @@ import { catalogue } from "./topics.ts";
 
 const schema = v.strictObject({
   databaseUrl: setting.databaseUrl,
+  databasePooler: setting.databasePooler,
   databasePoolMax: v.optional(setting.integer(1, 1000), 20),
   host: setting.host,
   port: setting.port(3000),
@@ -29,9 +30,11 @@ await runProcess({ name, log }, async (onStop) => {
   const { databaseUrl: url, databasePoolMax: poolMax, host: hostname, port } = settings;
   // Below the API's own time limit, so that a caller who was told 504 is mostly told the truth.
   const limits = { statementTimeoutMs: 8_000, lockTimeoutMs: 5_000 };
-  const db = connectDatabase({ url, name, poolMax, ...limits });
+  const { databasePooler: pooler } = settings;
+  const db = connectDatabase({ url, name, poolMax, pooler, ...limits });
   onStop("database", () => db.$client.end({ timeout: 5 }));
-  await checkAtStart(db.$client);
+  const checkPostgres = createServerCheck(db.$client, { url, pooler, limits });
+  await checkAtStart(checkPostgres);
   const registry = createRegistry({ service: name, deployment: settings.deployment });
   const app = createShop({
     db,
@@ -41,7 +44,7 @@ await runProcess({ name, log }, async (onStop) => {
     newId: () => Bun.randomUUIDv7(),
     registry,
     observe: createRequestMetric(registry),
-    checks: { postgres: () => checkConnection(db.$client) },
+    checks: { postgres: checkPostgres },
     readAsset: (file) =>
       Bun.file(Bun.resolveSync(`swagger-ui-dist/${file}`, import.meta.dir)).bytes(),
   });

@@ -25,15 +25,17 @@ test("what is handled is counted and timed per handler, in seconds", async () =>
   expect(found).toContain('inbox_transaction_duration_seconds_count{handler="shop.a"} 2');
 });
 
-test("failures are counted per handler, missing records per topic", async () => {
+test("failures are counted per handler, missing records per topic, and timers", async () => {
   const { metrics, lines } = setUp();
   metrics.onFailure(failure);
   metrics.onFailure(failure);
   metrics.onGap({ topic: "order-events", partition: 1 }, 40);
   metrics.onGap({ topic: "order-events", partition: 2 }, 2);
+  metrics.onTimersFailed(3);
   const found = await lines();
   expect(found).toContain('inbox_failures_total{handler="h"} 2');
   expect(found).toContain('inbox_missing_records_total{topic="order-events"} 42');
+  expect(found).toContain("inbox_timers_failed_total 3");
 });
 
 test("each group's state is told as it is when it is asked for", async () => {

@@ -9,7 +9,7 @@ import { Counter, Gauge, Histogram } from "prom-client";
 import type { Registry } from "prom-client";
 
 type Listeners = Required<
-  Pick<InboxDeps, "onHandled" | "onFailure" | "onGap" | "onParked" | "onBuried">
+  Pick<InboxDeps, "onHandled" | "onFailure" | "onGap" | "onParked" | "onBuried" | "onTimersFailed">
 >;
 
 export const createInboxMetrics = (
@@ -50,6 +50,10 @@ export const createInboxMetrics = (
     "Records that Kafka had deleted before they were read.",
     "topic",
   );
+  const untimed = counter(
+    "inbox_timers_failed_total",
+    "Timers of retries that could not be set in Redis: so many retries came a second late.",
+  );
   return {
     onHandled: (handler, events, durationMs) => {
       handled.inc({ handler }, events);
@@ -59,6 +63,7 @@ export const createInboxMetrics = (
     onParked: (handler, code) => parked.inc({ handler, code }),
     onBuried: (handler, code) => buried.inc({ handler, code }),
     onGap: ({ topic }, count) => missing.inc({ topic }, count),
+    onTimersFailed: (count) => untimed.inc(count),
   };
 };
 

@@ -9,7 +9,13 @@ import { readReplay } from "@outrider/redrive";
 import { createLogger, settingsOrExit } from "@outrider/runtime";
 import * as v from "valibot";
 import { catalogue } from "./topics.ts";
-import { connectHandlers, createHandlers, group, workerSchema } from "./worker-parts.ts";
+import {
+  connectHandlers,
+  createHandlers,
+  group,
+  handlerParts,
+  workerSchema,
+} from "./worker-parts.ts";
 
 const name = "shop-replay";
 const settings = settingsOrExit(workerSchema, { env: process.env });
@@ -31,7 +37,8 @@ const outbox = createOutbox(catalogue);
 let exitCode = 1;
 try {
   const replay = await readReplay(sql, order.id);
-  const handler = createHandlers(settings.receiptsUrl).find((one) => one.name === replay.handler);
+  const handlers = createHandlers(handlerParts(settings));
+  const handler = handlers.find((one) => one.name === replay.handler);
   if (!handler) throw new Error(`The shop has no handler ${replay.handler}`);
   const end = await runReplay(
     handler,

@@ -5,7 +5,13 @@ import { createOutbox, writeRecord } from "@outrider/outbox";
 import { connect } from "@outrider/postgres";
 import { createLogger, runProcess, settingsOrExit } from "@outrider/runtime";
 import { catalogue } from "./topics.ts";
-import { connectHandlers, createHandlers, group, workerSchema } from "./worker-parts.ts";
+import {
+  connectHandlers,
+  createHandlers,
+  group,
+  handlerParts,
+  workerSchema,
+} from "./worker-parts.ts";
 
 const name = "shop-suspect";
 const settings = settingsOrExit(workerSchema, { env: process.env });
@@ -21,7 +27,7 @@ await runProcess({ name, log }, async (onStop) => {
   const outbox = createOutbox(catalogue);
   const stopping = new AbortController();
   onStop("handlers", () => stopping.abort());
-  serveSuspects(createHandlers(settings.receiptsUrl), {
+  serveSuspects(createHandlers(handlerParts(settings)), {
     sql,
     log,
     transact: (work) => outbox.transact(db, work),

@@ -9,20 +9,15 @@ import { createHealth } from "@outrider/http";
 import { createIsolation, startInbox } from "@outrider/inbox";
 import { createKafkaProbe, createSubscribe, poolThreadsFor } from "@outrider/kafka";
 import { createOutbox, writeRecord } from "@outrider/outbox";
-import { checkAtStart, checkConnection, connect } from "@outrider/postgres";
+import { checkAtStart, checkConnection, connect, createServerCheck } from "@outrider/postgres";
 import { startLetterCleaning } from "@outrider/redrive";
 import { createLogger, createRegistry, describeSettings, runProcess } from "@outrider/runtime";
 import { serveOnNode, settingsOrExit, watchLoop } from "@outrider/runtime";
 import { checkTimers } from "./checks.ts";
 import { createInboxMetrics, registerBreakers, registerTables } from "./metrics.ts";
 import { catalogue } from "./topics.ts";
-import {
-  connectHandlers,
-  countGroups,
-  createHandlers,
-  group,
-  workerSchema,
-} from "./worker-parts.ts";
+import { checkOutbound, connectHandlers, countGroups } from "./worker-parts.ts";
+import { createHandlers, group, handlerParts, workerSchema } from "./worker-parts.ts";
 
 const name = "shop-worker";
 const settings = settingsOrExit(workerSchema, { env: process.env });
@@ -38,14 +33,17 @@ await runProcess({ name, log }, async (onStop) => {
   onStop("database", () => db.$client.end({ timeout: 2 }));
   const sql = connect({ url, name: clientId, poolMax: 4 });
   onStop("platform database", () => sql.end({ timeout: 2 }));
-  await checkAtStart(db.$client, sql);
+  const checkPostgres = createServerCheck(sql, { url });
+  await checkAtStart(checkPostgres, () => checkConnection(db.$client));
+  const parts = handlerParts(settings);
+  await checkOutbound(parts);
   const probe = createKafkaProbe(kafka, log, { clientId: `${clientId}-probe` });
   onStop("Kafka probe", () => probe.close());
   const logs = createLogReader(kafka);
   onStop("log reader", () => logs.close());
   const registry = createRegistry({ service: name, deployment: settings.deployment });
   const outbox = createOutbox(catalogue);
-  const handlers = createHandlers(settings.receiptsUrl);
+  const handlers = createHandlers(parts);
   const names = handlers.map((handler) => handler.name);
   registerTables(registry, { sql, handlers: names, look: { keepMs: settings.metricsLookMs } });
   const loop = watchLoop({ name, parts: names });
@@ -72,7 +70,7 @@ await runProcess({ name, log }, async (onStop) => {
   const letters = startLetterCleaning({ sql, log }, { lettersKeepMs: settings.lettersKeepMs });
   onStop("cleaning of letters", () => letters.stop());
   const checks = {
-    postgres: () => checkConnection(sql),
+    postgres: checkPostgres,
     kafka: () => probe.check(),
     consumers: () => assertWell(judgeConsumers(inbox.state())),
     partitions: () => assertWell(judgePartitions(inbox.state())),

@@ -3,9 +3,10 @@
  * lost, as the port allows, and whoever sets them is told by an error. Nothing waits in memory.
  */
 
-import { within } from "@outrider/event";
+import { fault, within } from "@outrider/event";
 import type { Log, OpenTimers, Timers } from "@outrider/event";
 import type { Redis, RedisOptions } from "ioredis";
+import { createAcceptance } from "./acceptance.ts";
 import { createConnect, drop, impatient, isReady, patient } from "./connection.ts";
 import type { ConnectionLimits } from "./connection.ts";
 import { createPresence } from "./presence.ts";
@@ -41,7 +42,6 @@ const defaults = {
   idleMs: 1000,
   lockMs: 30_000,
   refusedPauseMs: 1000,
-  refusedLogMs: 60_000,
   closeTimeoutMs: 1000,
   awayGraceMs: 200,
 } as const;
@@ -81,6 +81,11 @@ const open = (job: Job, limits: Limits): Timers => {
 
   const areReady = () => isUp && clients.every(isReady);
   const presence = createPresence({ log, isReady: areReady, graceMs: limits.awayGraceMs });
+  const acceptance = createAcceptance({
+    ...{ log, monotonicMs: () => performance.now() },
+    // While it refuses what the receiver asks, the receiver asks again after each pause.
+    holdMs: 2 * limits.refusedPauseMs,
+  });
   const connectTo = createConnect(limits);
   const connect = (options: RedisOptions): Redis => {
     const client = connectTo(redisUrl, options);
@@ -105,7 +110,11 @@ const open = (job: Job, limits: Limits): Timers => {
         isUp = true;
         presence.look();
       },
-      isRefusal: (error) => areReady() && !presence.isLoss(error),
+      onError: (error) => {
+        const isRefusal = areReady() && !presence.isLoss(error);
+        if (isRefusal) acceptance.refused(error);
+        return isRefusal;
+      },
     },
     limits,
   );
@@ -116,10 +125,20 @@ const open = (job: Job, limits: Limits): Timers => {
     await within(limits.closeTimeoutMs, Promise.allSettled([receiver.close(), sender.close()]));
     for (const client of clients) drop(client);
   };
+  const check = async (): Promise<void> => {
+    if (!areReady()) throw fault("unavailable", presence.reason());
+    await acceptance.note(sender.probe()).catch((error: unknown) => {
+      if (acceptance.reason() === undefined) throw error;
+    });
+    const reason = acceptance.reason();
+    if (reason !== undefined) throw fault("unavailable", reason);
+  };
+
   let closed: Promise<void> | undefined;
   return {
-    set: (timers) => sender.set(timers),
+    set: (timers) => acceptance.note(sender.set(timers)),
     isHealthy: () => areReady(),
+    check,
     close: () => (closed ??= close()),
   };
 };

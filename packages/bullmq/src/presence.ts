@@ -1,6 +1,7 @@
 /** Whether Redis is there, and a line in the log for each time that this changes. */
 
 import type { Log } from "@outrider/event";
+import { meaningOf } from "./refusal.ts";
 
 /** What is watched of a connection. */
 export type Watched = Readonly<{
@@ -14,6 +15,8 @@ export type Presence = Readonly<{
   look(): void;
   /** True for the error that a connection ended with, which is told as an absence already. */
   isLoss(error: Error): boolean;
+  /** Why timers cannot be set while it is away, in words. */
+  reason(): string;
   /** It says no more. */
   stop(): void;
 }>;
@@ -37,7 +40,12 @@ export const createPresence = ({ log, isReady, graceMs }: PresenceOptions): Pres
     grace = undefined;
     if (isReady() || isTold) return;
     isTold = true;
-    log.warn({ err: lastLoss }, "Redis is away: timers cannot be set, and none fires");
+    log.warn({ err: lastLoss }, `${reason()}: timers cannot be set, and none fires`);
+  };
+
+  const reason = (): string => {
+    const meaning = lastLoss && meaningOf(lastLoss);
+    return meaning === undefined ? "Redis is away" : `Redis lets nobody in: ${meaning}`;
   };
 
   const look = (): void => {
@@ -60,6 +68,7 @@ export const createPresence = ({ log, isReady, graceMs }: PresenceOptions): Pres
     },
     look,
     isLoss: (error) => losses.has(error),
+    reason,
     stop: () => {
       isStopped = true;
       clearTimeout(grace);

@@ -15,8 +15,6 @@ export type ReceiverLimits = Readonly<{
   lockMs: number;
   /** The pause after Redis refused a command. */
   refusedPauseMs: number;
-  /** How long between two lines in the log about such. */
-  refusedLogMs: number;
 }>;
 
 export type ReceiverDeps = Readonly<{
@@ -26,8 +24,8 @@ export type ReceiverDeps = Readonly<{
   onDue(id: string): void;
   /** Both connections have been in use. */
   onUp(): void;
-  /** What Redis refused is an error, what it could not be asked is none. */
-  isRefusal(error: Error): boolean;
+  /** Returns whether the error is a refusal; that Redis could not be asked is none. */
+  onError(error: Error): boolean;
 }>;
 
 export type Receiver = Readonly<{
@@ -37,7 +35,7 @@ export type Receiver = Readonly<{
 
 export const startReceiver = (
   name: string,
-  { client, log, onDue, onUp, isRefusal }: ReceiverDeps,
+  { client, log, onDue, onUp, onError }: ReceiverDeps,
   limits: ReceiverLimits,
 ): Receiver => {
   const fire = async ({ data: { id } }: Readonly<{ data: TimerData }>): Promise<void> => {
@@ -57,15 +55,10 @@ export const startReceiver = (
     runRetryDelay: limits.refusedPauseMs,
   });
   let resume: NodeJS.Timeout | undefined;
-  let loggedAtMs = -Infinity;
 
   worker.once("ready", onUp);
   worker.on("error", (error) => {
-    if (!isRefusal(error)) return;
-    if (performance.now() - loggedAtMs >= limits.refusedLogMs) {
-      loggedAtMs = performance.now();
-      log.warn({ err: error }, "Redis refused a command for timers");
-    }
+    if (!onError(error)) return;
     // BullMQ would try again at once, and without end.
     if (resume) return;
     void worker.pause(true);

@@ -19,6 +19,8 @@ export type SenderLimits = Readonly<{
 export type Sender = Readonly<{
   /** Throws Fault `unavailable` where Redis is away, `timeout` where it does not answer. */
   set(timers: readonly Timer[]): Promise<void>;
+  /** Writes without setting a timer: throws as `set` would. */
+  probe(): Promise<void>;
   close(): Promise<void>;
 }>;
 
@@ -45,14 +47,11 @@ export const createSender = (name: string, client: Redis, limits: SenderLimits):
   // The connection's owner hears of them, too.
   queue.on("error", () => {});
 
-  const add = async (timers: readonly Timer[]): Promise<void> => {
-    // Every time, since a Redis that lost its data would keep ten thousand events of each queue.
-    const bound = queue.getBackend().setQueueMeta({ "opts.maxLenEvents": limits.eventsMax });
-    await Promise.all([bound, queue.addBulk(timers.map(jobOf))]);
-  };
+  // Every time, since a Redis that lost its data would keep ten thousand events of each queue.
+  const bound = () => queue.getBackend().setQueueMeta({ "opts.maxLenEvents": limits.eventsMax });
 
-  const setBatch = async (timers: readonly Timer[]): Promise<void> => {
-    const result = await within(limits.setTimeoutMs, add(timers)).catch((cause: unknown) => {
+  const inTime = async (work: Promise<unknown>): Promise<void> => {
+    const result = await within(limits.setTimeoutMs, work).catch((cause: unknown) => {
       throw fault("unavailable", "Redis did not take the timers", { cause });
     });
     if (result !== "late") return;
@@ -64,9 +63,11 @@ export const createSender = (name: string, client: Redis, limits: SenderLimits):
   return {
     set: async (timers) => {
       for (let at = 0; at < timers.length; at += limits.batchMax) {
-        await setBatch(timers.slice(at, at + limits.batchMax));
+        const batch = timers.slice(at, at + limits.batchMax).map(jobOf);
+        await inTime(Promise.all([bound(), queue.addBulk(batch)]));
       }
     },
+    probe: () => inTime(bound()),
     close: () => queue.close(),
   };
 };

@@ -8,6 +8,7 @@ export { defineEvent, problemsOf } from "./define-event.ts";
 export type { DataSchema, EventDefinition, EventOf, Origin } from "./define-event.ts";
 export { categories, headersFrom } from "./envelope.ts";
 export type { Category, Cause, Envelope, EventHeaders } from "./envelope.ts";
+export { stackFrames, withoutParameters } from "./error-text.ts";
 export { Fault, fault, faultCodes, isFault } from "./fault.ts";
 export type { FaultCode, FaultContext, FieldProblem } from "./fault.ts";
 export type { AskedLog, AssignedPartition, Delivery, Emit, Header } from "./ports.ts";

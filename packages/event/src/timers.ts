@@ -12,7 +12,10 @@ export type Timer = Readonly<{
 export type Timers = Readonly<{
   /** Throws when they cannot be set. */
   set(timers: readonly Timer[]): Promise<void>;
+  /** All connections are there, which says nothing of whether a timer would be taken. */
   isHealthy(): boolean;
+  /** Writes, and throws Fault with what is wrong and what to do when no timer can be set. */
+  check(): Promise<void>;
   close(): Promise<void>;
 }>;
 

@@ -89,6 +89,15 @@ test("the parameters of a query that failed are not told", () => {
   expect(fingerprintOf("h", found, error)).not.toContain("4111");
 });
 
+test("nor are they where a handler has quoted the query's message, or they look like code", () => {
+  const message = "Failed query: insert into cards values ($1)\nparams: 4111\n    at s4111.ts";
+  const error = new Error(`The card was not kept: ${message}`);
+  const found = classify(error);
+  const kept = "The card was not kept: Failed query: insert into cards values ($1)";
+  expect(found).toEqual({ kind: "retryable", code: "Error", message: kept });
+  expect(fingerprintOf("h", found, error)).not.toContain("4111");
+});
+
 test("a fingerprint leaves out what differs from event to event, and names our own code", () => {
   function made() {
     return new Error("order 017f22e2-79b0-7cc3-98c4-dc0c0c07398f: 12 of 'x' missing");

@@ -4,7 +4,7 @@
  * properties do, it is classified, and what is kept of it fits every column.
  */
 
-import { isFault } from "@outrider/event";
+import { isFault, stackFrames, withoutParameters } from "@outrider/event";
 import type { FaultCode } from "@outrider/event";
 
 /**
@@ -107,14 +107,11 @@ const isError = (value: unknown): boolean => {
   }
 };
 
-/**
- * Of a query that drizzle could not run, its cause's: its own quotes the parameters, which are data
- * that belong to nobody who looks at failures.
- */
+/** Of a query that drizzle could not run, its cause's, which says why. */
 const messageOf = (error: unknown): string => {
   const isOfQuery = read(error, "params") !== undefined && isError(read(error, "cause"));
   const told = isOfQuery ? read(error, "cause") : error;
-  return textOf(isError(told) ? read(told, "message") : told, messageCharsMax);
+  return withoutParameters(textOf(isError(told) ? read(told, "message") : told, messageCharsMax));
 };
 
 const nameOf = (error: unknown): string =>
@@ -141,18 +138,16 @@ const normalized = (message: string): string =>
     .replace(/(["'`]).*?\1/g, "<text>")
     .slice(0, 200);
 
-/** Frames that are looked through, and their length. */
-const framesMax = 50;
+/** A longer line of a stack is passed over. */
 const frameCharsMax = 500;
 
 /** The first line of the stack that is neither a package's nor the runtime's; without numbers. */
 const ownFrame = (error: unknown): string => {
   const stack = isError(error) ? read(error, "stack") : undefined;
   if (typeof stack !== "string") return "";
-  // The message stands before the frames, and may be longer than all of them.
-  const frames = stack.slice(-framesMax * frameCharsMax).split("\n");
-  const own = frames
-    .filter((line) => /^\s+at /.test(line) && line.length < frameCharsMax)
+  const message = read(error, "message");
+  const own = stackFrames(stack, typeof message === "string" ? message : "")
+    .filter((line) => line.length < frameCharsMax)
     .find((line) => !/node_modules|node:|native:/.test(line));
   const [, path = ""] = /([^/\\(]+\.[cm]?[jt]s)/.exec(own ?? "") ?? [];
   const [, name = ""] = /at (?:async )?([\w.<>$]+) \(/.exec(own ?? "") ?? [];

@@ -3,7 +3,7 @@
  * group per group name; every process that runs the same handlers shares their partitions.
  */
 
-import { within } from "@outrider/event";
+import { fault, within } from "@outrider/event";
 import type { Backoff } from "@outrider/event";
 import { breakerDefaults, createBreakers } from "./breaker.ts";
 import type { BreakerLimits, OpenBreaker } from "./breaker.ts";
@@ -69,14 +69,14 @@ const defaults = {
 export type InboxDeps = Omit<GroupDeps, "retry" | "work" | "breakers"> &
   Omit<WorkDeps, "group"> &
   Pick<RunnerDeps, "isolation"> &
-  Partial<Pick<TimingDeps, "openTimers">>;
+  Partial<Pick<TimingDeps, "openTimers" | "onTimersFailed">>;
 
 export type Inbox = Readonly<{
   state(): readonly GroupState[];
   /** Handlers that are held back. */
   openBreakers(): readonly OpenBreaker[];
-  /** False: retries may come late, since their timers are away. */
-  hasTimers(): boolean;
+  /** Throws what is wrong while retries may come late, since their timers cannot be set. */
+  checkTimers(): Promise<void>;
   /** Finishes what is in flight, writes the watermarks, leaves the groups. */
   stop(): Promise<void>;
 }>;
@@ -119,7 +119,10 @@ export const startInbox = (
   return {
     state: () => groups.map((one) => one.state()),
     openBreakers: breakers.open,
-    hasTimers: () => timing?.isHealthy() ?? false,
+    checkTimers: async () => {
+      if (!timing) throw fault("unavailable", "There is nothing that sets timers");
+      await timing.check();
+    },
     stop: async () => {
       const parts = [runner.stop(limits.drainMs), ...groups.map((one) => one.stop())];
       const all = Promise.all([...parts, timing?.stop(), cleaning.stop()]);

@@ -6,7 +6,7 @@
 import { drizzle } from "drizzle-orm/postgres-js";
 import type { PostgresJsDatabase } from "drizzle-orm/postgres-js";
 import postgres from "postgres";
-import { pinned, usual } from "./session-settings.ts";
+import { passedOn, pinned, usual } from "./session-settings.ts";
 
 /** A postgres.js client. */
 export type Sql = postgres.Sql;
@@ -17,8 +17,17 @@ export type Database = PostgresJsDatabase<Record<string, never>> & { $client: Sq
 /** An open transaction of a `Database`; a `Database` itself is not one and does not compile. */
 export type Transaction = Parameters<Parameters<Database["transaction"]>[0]>[0];
 
+/** What stands between a process and Postgres. */
+export type Pooler = "none" | "transaction";
+
 export type ConnectionSettings = Readonly<{
   url: string;
+  /**
+   * `transaction`: a pooler, such as PgBouncer, that gives each transaction whichever connection to
+   * Postgres is free. Statements are not prepared then, and settings of a connection are those of
+   * its role: none of the limits and parameters below is sent, and `checkConnection` asks for them.
+   */
+  pooler?: Pooler;
   /** Shown in pg_stat_activity. */
   name: string;
   /** Connections of the pool. */
@@ -36,7 +45,9 @@ export type ConnectionSettings = Readonly<{
 }>;
 
 export const connect = (settings: ConnectionSettings): Sql => {
+  const isPooled = settings.pooler === "transaction";
   const sql = postgres(settings.url, {
+    ...(isPooled && oneByOne),
     max: settings.poolMax ?? 10,
     connect_timeout: settings.connectTimeoutS ?? 3,
     // Postgres notices of a "does exist already" kind are not worth a line on stdout.
@@ -44,31 +55,39 @@ export const connect = (settings: ConnectionSettings): Sql => {
     // Capped, so that a database that comes back is used again within a second or two.
     backoff: (attempt: number) => Math.min(0.1 * 2 ** attempt, 1),
     connection: {
-      ...usual,
       application_name: settings.name,
-      ...timeoutsOf(settings),
-      ...settings.parameters,
+      ...(!isPooled && { ...usual, ...timeoutsOf(settings), ...settings.parameters }),
     },
   });
-  pin(sql);
+  pin(sql, isPooled ? passedOn : pinned);
   return sql;
 };
 
+/**
+ * A pooler may give the connection to Postgres away once a statement has been answered, and with it
+ * the beginning of the next one that was sent behind it: both then wait for ever (porsager/postgres
+ * 970). That `max_pipeline` may be 0 is a repair of ours (patches/).
+ */
+const oneByOne = { prepare: false, max_pipeline: 0 };
+
 /** As texts: the driver leaves out what is falsy, and the server's own limit would hold. */
 const timeoutsOf = (settings: ConnectionSettings): Record<string, string> => ({
-  idle_in_transaction_session_timeout: String(settings.idleInTransactionTimeoutMs ?? 30_000),
+  idle_in_transaction_session_timeout: String(settings.idleInTransactionTimeoutMs ?? idleMs),
   lock_timeout: String(settings.lockTimeoutMs ?? 0),
   statement_timeout: String(settings.statementTimeoutMs ?? 0),
 });
 
+/** Of a transaction, unless it is said otherwise. */
+export const idleMs = 30_000;
+
 /** In what the driver has made of the settings, since it prefers parameters of the URL. */
-const pin = ({ options }: Sql): void => {
+const pin = ({ options }: Sql, values: Readonly<Record<string, string>>): void => {
   const parameters: Record<string, unknown> = options.connection;
   const names = new Set(Object.keys(pinned).map((name) => name.toLowerCase()));
   for (const name of Object.keys(parameters)) {
     if (names.has(name.toLowerCase())) delete parameters[name];
   }
-  Object.assign(parameters, pinned);
+  Object.assign(parameters, values);
 };
 
 export const connectDatabase = (settings: ConnectionSettings): Database =>

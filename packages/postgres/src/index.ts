@@ -1,6 +1,8 @@
 export { checkAtStart, checkConnection } from "./check-connection.ts";
+export type { Limits } from "./check-connection.ts";
+export { createPoolerCheck, createServerCheck } from "./check-pooler.ts";
 export { connect, connectDatabase } from "./connect.ts";
-export type { ConnectionSettings, Database, Sql, Transaction } from "./connect.ts";
+export type { ConnectionSettings, Database, Pooler, Sql, Transaction } from "./connect.ts";
 export { headerPairs, headersOf, pairsOf } from "./header-pairs.ts";
 export type { HeaderPair } from "./header-pairs.ts";
 export { idempotencyKeys, inbox, outbox, outrider, shards, watermarks } from "./tables.ts";

@@ -9,6 +9,7 @@ import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { drizzle } from "drizzle-orm/postgres-js";
 import { migrate } from "drizzle-orm/postgres-js/migrator";
+import { createPoolerCheck } from "./check-pooler.ts";
 import { connect } from "./connect.ts";
 import type { Sql } from "./connect.ts";
 
@@ -25,6 +26,8 @@ export type MigrateOptions = Readonly<{
 
 /** How many migrations were applied, over all folders. Throws what Postgres says. */
 export const migrateAll = async (options: MigrateOptions): Promise<{ applied: number }> => {
+  // The lock is one of a session.
+  await createPoolerCheck(options.url)();
   const sql = connect({ url: options.url, name: "outrider-migrate", poolMax: 1 });
   try {
     await sql`select pg_advisory_lock(${lockId}::bigint)`;

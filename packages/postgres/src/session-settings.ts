@@ -23,6 +23,11 @@ export const pinned = {
   default_transaction_isolation: "read committed",
 } as const;
 
+const { client_encoding, DateStyle, TimeZone, standard_conforming_strings } = pinned;
+
+/** Those that PgBouncer passes on; it refuses a connection that begins with any other. */
+export const passedOn = { client_encoding, DateStyle, TimeZone, standard_conforming_strings };
+
 /** Taken instead of what the server would say, unless the connection's settings say otherwise. */
 export const usual: Readonly<Record<string, string>> = {
   search_path: '"$user", public',

@@ -48,6 +48,13 @@ test("an error is told with its causes and without a statement's parameters", ()
   expect(err.stack[0]).toStartWith("at ");
 });
 
+test("parameters that look like the lines of a stack are not told either", () => {
+  const err = new Error("Failed query: select $1\nparams: x\n    at 4111 (card.ts)\nat 4111");
+  const line = lineOf((log) => log.error({ err }, "failed"));
+  expect(line).not.toContain("4111");
+  expect(JSON.parse(line).err.stack[0]).toContain("logger.test.ts");
+});
+
 test("what is thrown need not be an error, and causes may go in circles", () => {
   const circle = new Error("round");
   circle.cause = circle;

@@ -5,6 +5,7 @@
  * URLs and keys of the operations API are hidden wherever they stand.
  */
 
+import { stackFrames, withoutParameters } from "@outrider/event";
 import { pino } from "pino";
 import type { DestinationStream, Logger } from "pino";
 
@@ -65,14 +66,15 @@ const framesMax = 50;
 const describe = (error: unknown, depth: number): unknown => {
   if (!(error instanceof Error)) return shortened(error);
   const { code, details } = error as { code?: unknown; details?: unknown };
+  const message = String(error.message);
   const inner = error instanceof AggregateError ? error.errors : [];
   const deeper = depth < causesMax;
   return {
     type: error.name,
-    message: shortened(withoutParameters(String(error.message))),
+    message: shortened(withoutParameters(message)),
     ...(code !== undefined && { code: shortened(code) }),
     ...(hasKeys(details) && { details }),
-    ...(error.stack && { stack: framesOf(error.stack) }),
+    ...(error.stack && { stack: framesOf(error.stack, message) }),
     ...(deeper && error.cause !== undefined && { cause: describe(error.cause, depth + 1) }),
     ...(deeper && inner.length > 0 && { errors: inner.map((one) => describe(one, depth + 1)) }),
   };
@@ -87,15 +89,10 @@ const shortened = (value: unknown): unknown => {
   return text.length > messageCharsMax ? `${text.slice(0, messageCharsMax)}…` : text;
 };
 
-const withoutParameters = (message: string): string => message.replace(/\nparams:[^]*$/, "");
-
-/** A stack starts with the message, which stands above already. */
-const framesOf = (stack: string): string[] =>
-  stack
-    .split("\n")
-    .map((line) => line.trim())
-    .filter((line) => line.startsWith("at "))
-    .slice(0, framesMax);
+const framesOf = (stack: string, message: string): string[] =>
+  stackFrames(stack, message)
+    .slice(0, framesMax)
+    .map((line) => line.trim());
 
 const hasKeys = (details: unknown): boolean =>
   typeof details === "object" && details !== null && Object.keys(details).length > 0;

@@ -9,8 +9,15 @@ export const createRegistry = ({ service, deployment }: RegistryLabels): Registr
   const registry = new Registry();
   registry.setDefaultLabels({ service, deployment });
   collectDefaultMetrics({ register: registry });
+  for (const name of misnamed) registry.removeSingleMetric(name);
   return registry;
 };
+
+/**
+ * Gauges of prom-client that end like counters, which `promtool check metrics` refuses. Each is the
+ * sum of the gauge without its ending.
+ */
+const misnamed = ["handles", "requests", "resources"].map((what) => `nodejs_active_${what}_total`);
 
 export type LookSettings = Readonly<{
   /** For how long what was found is told again. */

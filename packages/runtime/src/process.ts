@@ -4,6 +4,7 @@
  * An error that nobody caught ends it, since nothing is known about its state any more.
  */
 
+import { withoutParameters } from "@outrider/event";
 import type { Logger } from "pino";
 import { createReleasers } from "./releasers.ts";
 import type { OnStop } from "./releasers.ts";
@@ -74,4 +75,6 @@ const endProcess: (exitCode: number) => never = (exitCode) => {
 };
 
 const messageOf = (error: unknown): string =>
-  error instanceof Error ? error.message || String(error.cause ?? error.name) : String(error);
+  withoutParameters(
+    error instanceof Error ? error.message || String(error.cause ?? error.name) : String(error),
+  );

@@ -87,6 +87,11 @@ const logLevels = ["trace", "debug", "info", "warn", "error", "fatal", "silent"]
 export const setting = {
   /** DATABASE_URL */
   databaseUrl: postgresUrl,
+  /** DATABASE_POOLER: what stands between the process and DATABASE_URL's Postgres. */
+  databasePooler: v.optional(
+    v.picklist(["none", "transaction"], "must be none or transaction"),
+    "none",
+  ),
   /** KAFKA_BOOTSTRAP_SERVERS, KAFKA_SASL_*, KAFKA_TLS and KAFKA_TLS_*: a `KafkaConnection`. */
   kafka,
   /** REDIS_URL */

@@ -4,18 +4,21 @@
  * own, since the service may be slow, or away for hours, and the summaries must not wait for it.
  */
 
-import { fault } from "@outrider/event";
 import { defineHandler } from "@outrider/inbox";
 import type { Handler } from "@outrider/inbox";
+import type { Outbound } from "@outrider/outbound";
 import { orderCreated } from "../events.ts";
 
 export type ReceiptDeps = Readonly<{
   /** Of the service. */
   url: string;
-  fetch: typeof fetch;
+  outbound: Pick<Outbound, "send">;
 }>;
 
-export const createReceipt = (deps: ReceiptDeps): Handler =>
+/** The service's name in messages. */
+export const service = "The receipts service";
+
+export const createReceipt = ({ url, outbound }: ReceiptDeps): Handler =>
   defineHandler({
     name: "shop.receipt",
     on: [orderCreated],
@@ -25,22 +28,11 @@ export const createReceipt = (deps: ReceiptDeps): Handler =>
     timeoutMs: 5000,
     run: async ({ id, data }, { signal }) => {
       const { orderId, customerId, currency, totalMinor } = data;
-      const answer = await deps.fetch(new URL("/v1/receipts", deps.url), {
+      await outbound.send(service, new URL("/v1/receipts", url), {
         method: "POST",
         headers: { "content-type": "application/json", "idempotency-key": id },
         body: JSON.stringify({ orderId, customerId, currency, totalMinor }),
         signal,
       });
-      if (!answer.ok) throw refusalOf(answer);
     },
   });
-
-/** The service's own words for "later" and "never" are kept. */
-const refusalOf = ({ status, headers }: Response): Error => {
-  const message = `The receipts service answered ${status}`;
-  const seconds = Number(headers.get("retry-after"));
-  const retryAfterMs = seconds > 0 ? seconds * 1000 : undefined;
-  if (status === 429 || status === 503) return fault("unavailable", message, { retryAfterMs });
-  if (status === 400 || status === 422) return fault("invalid", message);
-  return fault("internal", message);
-};

@@ -10,7 +10,8 @@ import type { Sql } from "@outrider/postgres";
 export type Timing = Readonly<{
   /** Some keys may have a new due time. */
   nudge(): void;
-  isHealthy(): boolean;
+  /** Throws what is wrong while timers cannot be set. */
+  check(): Promise<void>;
   stop(): Promise<void>;
 }>;
 
@@ -20,6 +21,8 @@ export type TimingDeps = Readonly<{
   openTimers: OpenTimers;
   /** A key is due. */
   onDue(): void;
+  /** So many timers could not be set. */
+  onTimersFailed?(count: number): void;
 }>;
 
 /** What comes together is timed together. */
@@ -31,7 +34,7 @@ const timersMax = 1000;
 export const startTiming = (
   queue: string,
   handlers: readonly string[],
-  { sql, log, openTimers, onDue }: TimingDeps,
+  { sql, log, openTimers, onDue, onTimersFailed }: TimingDeps,
 ): Timing => {
   const stopping = new AbortController();
   const fired = new Set<string>();
@@ -46,13 +49,22 @@ export const startTiming = (
     nudge();
   });
 
+  const set = async (due: readonly Timer[]): Promise<void> => {
+    try {
+      await timers.set(due);
+    } catch (error) {
+      onTimersFailed?.(due.length);
+      throw error;
+    }
+  };
+
   const pass = async (): Promise<void> => {
     const early = [...fired];
     fired.clear();
     if (early.length > 0) await forgetEarly(sql, early);
     for (let taken = timersMax; taken === timersMax;) {
       const due = await takeUntimed(sql, handlers);
-      if (due.length > 0) await timers.set(due);
+      if (due.length > 0) await set(due);
       taken = due.length;
     }
   };
@@ -71,7 +83,7 @@ export const startTiming = (
 
   return {
     nudge,
-    isHealthy: timers.isHealthy,
+    check: timers.check,
     stop: async () => {
       stopping.abort();
       wake.resolve();
