@@ -45,11 +45,11 @@ const receipt = "shop.receipt";
 
 test("an event that was parked, buried, redriven and handled is told as a story", async () => {
   // A redirect that is followed would end at a page that answers 200.
-  await failReceipts(stage, { status: 302, count: 2 });
+  await failReceipts(stage, { status: 302, count: 100 });
   const order = await placeOrder(stage, "eve");
   const parked = async () => {
     const { items } = await answer<Items<ParkedKey>>("parked", "list", "--handler", receipt);
-    return items.find((one) => one.key === order && one.first.attempts === 2);
+    return items.find((one) => one.key === order && one.first.attempts >= 2);
   };
   const head = await until(parked, { what: "two failures", timeoutMs: 20_000, pollMs: 20 });
   const event = head.first.eventId;
@@ -82,7 +82,9 @@ test("an event that was parked, buried, redriven and handled is told as a story"
   });
   const ofReceipt = life.story.filter((one) => one.handler === receipt);
   const told = ofReceipt.map((one) => one.what as string).filter((what) => what !== "ended");
-  expect(told.join(" ")).toBe("failed failed decided decided failed buried redriven handled");
+  expect(told.join(" ")).toMatch(
+    /^failed failed (failed )*decided decided failed buried redriven handled$/,
+  );
   expect(ofReceipt.find((one) => one.what === "redriven")?.text).toContain("by ann, redrive 1");
   const page = await outrider("event", event);
   expect(page.code).toBe(0);
