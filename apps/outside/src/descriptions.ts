@@ -76,7 +76,7 @@ export const describeSend = describeRoute({
   tags: ["Receipts"],
   summary: "Send a receipt",
   description: "One key is one receipt, however often it is asked for.",
-  parameters: [{ ...idempotencyKeyParameter, required: true }],
+  parameters: [{ ...idempotencyKeyParameter, required: true, example: "order-4711" }],
   requestBody: jsonBody(wanted),
   responses: {
     200: jsonResponse("It had been sent before", sent),

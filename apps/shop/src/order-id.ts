@@ -3,15 +3,14 @@
 import { fault } from "@outrider/event";
 import { exampleOrderId } from "./order.ts";
 
-const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+const uuid = /^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$/;
 
 export const orderIdParameter = {
   name: "id",
   in: "path",
   required: true,
   description: "The order",
-  schema: { type: "string", pattern: "^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$" },
-  example: exampleOrderId,
+  schema: { type: "string", pattern: uuid.source, examples: [exampleOrderId] },
 } as const;
 
 export const orderIdOf = (text: string): string => {

@@ -38,6 +38,7 @@ const pagePolicy = [
   "frame-ancestors 'none'",
 ].join("; ");
 
+/** Swagger UI leaves the names of headers dark on dark. */
 const page = (title: string): string => `<!doctype html>
 <html lang="en">
   <head>
@@ -46,6 +47,7 @@ const page = (title: string): string => `<!doctype html>
     <meta name="color-scheme" content="light dark">
     <title>${title}</title>
     <link rel="stylesheet" href="/docs/swagger-ui.css">
+    <style>.dark-mode .swagger-ui td.header-col { color: inherit; }</style>
     <link rel="icon" type="image/png" href="/docs/favicon-32x32.png">
   </head>
   <body>

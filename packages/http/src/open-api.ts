@@ -47,7 +47,8 @@ type Headers = Readonly<Record<string, OpenAPIV3_1.HeaderObject | OpenAPIV3_1.Re
 
 const headers: Readonly<Record<string, OpenAPIV3_1.HeaderObject>> = {
   RequestId: {
-    description: "The request in the log: the caller's own X-Request-Id, or a new one",
+    description:
+      "The request in the log: the caller's own X-Request-Id, or a new one. All have it.",
     schema: { type: "string", example: "01890a5d-ac96-774b-bcce-b302099a8057" },
   },
   RetryAfter: {
@@ -56,7 +57,7 @@ const headers: Readonly<Record<string, OpenAPIV3_1.HeaderObject>> = {
   },
 };
 
-const everyAnswer: Headers = { "X-Request-Id": { $ref: "#/components/headers/RequestId" } };
+const requestId: Headers = { "X-Request-Id": { $ref: "#/components/headers/RequestId" } };
 
 /** Of an answer that says when to try again. */
 export const retryAfter: Headers = { "Retry-After": { $ref: "#/components/headers/RetryAfter" } };
@@ -75,14 +76,14 @@ export const jsonResponse = (
   { headers: more, type = "application/json" }: Answering = {},
 ) => ({
   description,
-  headers: { ...everyAnswer, ...more },
+  headers: { ...requestId, ...more },
   content: { [type]: { schema: resolver(schema) } },
 });
 
 /** A response of describeRoute for what may go wrong. */
 export const problemDescription = (status: number, description: string, more: Headers = {}) => ({
   description,
-  headers: { ...everyAnswer, ...more },
+  headers: more,
   content: {
     "application/problem+json": {
       schema: resolver(problem),
@@ -129,8 +130,14 @@ export const idempotencyKeyParameter = {
   description:
     "Makes the request safe to repeat: the first answer is given again for 24 hours. " +
     "1 to 255 visible ASCII characters, as they are or as a quoted string.",
-  schema: { type: "string", minLength: 1, maxLength: 257, pattern: legalKey.source },
-  example: "9f1c2a6e-order-4711",
+  schema: {
+    type: "string",
+    minLength: 1,
+    maxLength: 257,
+    pattern: legalKey.source,
+    // The docs page fills in what stands beside the schema, and a key of one request is no other's.
+    examples: ["9f1c2a6e-order-4711"],
+  },
 } as const;
 
 export type DocsDeps = Readonly<{
