@@ -127,6 +127,12 @@ describe("with a key that may look", () => {
     }
   });
 
+  test("what is larger than a server reads is refused before the app, without a body", async () => {
+    const large = await ask(`GET /v1/parked?key=${"x".repeat(20_000)}`, { headers: headers() });
+    expect(large.status).toBe(431);
+    expect(large.answer).toEndWith("\r\n\r\n");
+  });
+
   test("a body is refused at its limit, whether it says its length or not", async () => {
     const writer = await api.keyWith("parked:write");
     const mine = [`Authorization: Bearer ${writer}`, "Content-Type: application/json"];

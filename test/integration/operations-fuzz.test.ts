@@ -41,9 +41,16 @@ const nasty = fc.oneof(
 
 type Schema = Readonly<Record<string, unknown>>;
 
+/** What a name of the document stands for. */
+const meant = (schema: Schema): Schema => {
+  const [, name = ""] = /^#\/components\/schemas\/(.+)$/.exec(String(schema.$ref)) ?? [];
+  const { schemas } = api.document.components as { schemas: Record<string, Schema> };
+  return schemas[name] ?? schema;
+};
+
 /** A value of the schema, or at any place of it something else. */
 const valueOf = (schema: Schema, depth = 0): fc.Arbitrary<unknown> => {
-  const right = rightValue(schema, depth);
+  const right = rightValue(meant(schema), depth);
   return fc.oneof({ weight: 3, arbitrary: right }, { weight: 1, arbitrary: nasty });
 };
 

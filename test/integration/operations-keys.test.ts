@@ -96,7 +96,9 @@ describe("pages and paths that are no operations", () => {
     expect((await api.get("/docs", { key: null, headers })).status).toBe(200);
     expect((await api.get("/v1/keys", { key: null, headers })).status).toBe(200);
     const body = { name: "from a form", scopes: ["admin"] };
-    expect((await api.post("/v1/keys", body, { key: null, headers })).status).toBe(401);
+    const refused = await api.post("/v1/keys", body, { key: null, headers });
+    expect(refused.status).toBe(401);
+    expect(await refused.json()).toMatchObject({ detail: expect.stringContaining("Authorize") });
   });
 });
 

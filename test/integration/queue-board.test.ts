@@ -71,6 +71,7 @@ describe("the board of queues", () => {
       const html = await page.text();
       expect([path, page.status]).toEqual([path, 200]);
       expect(html).toContain('<base href="/queues/" />');
+      expect([...html.matchAll(/(?:src|href)="(?:https?:)?\/\//g)]).toEqual([]);
       expect(page.headers.get("content-security-policy")).toContain("script-src 'self';");
       const files = [...html.matchAll(/(?:src|href)="(static\/[^"]+)"/g)].map(([, file]) => file);
       expect(files.length).toBeGreaterThan(5);

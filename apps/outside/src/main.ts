@@ -1,6 +1,5 @@
 /** The process of the stand-in for services of others, on Bun, for dev and tests. */
 
-import { createHealth } from "@outrider/http";
 import {
   createLogger,
   createRegistry,
@@ -24,9 +23,14 @@ const log = createLogger({ name, level: settings.logLevel });
 
 await runProcess({ name, log }, async (onStop) => {
   const { host: hostname, port, deployment } = settings;
-  const app = createReceipts();
-  const registry = createRegistry({ service: name, deployment });
-  app.route("/", createHealth({ checks: {}, registry }));
+  const app = createReceipts({
+    log,
+    newId: () => Bun.randomUUIDv7(),
+    checks: {},
+    registry: createRegistry({ service: name, deployment }),
+    readAsset: (file) =>
+      Bun.file(Bun.resolveSync(`swagger-ui-dist/${file}`, import.meta.dir)).bytes(),
+  });
   const server = Bun.serve({ hostname, port, fetch: app.fetch });
   onStop("server", () => server.stop());
   log.info({ url: server.url.href }, "listening");

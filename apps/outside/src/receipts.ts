@@ -3,58 +3,74 @@
  * to. What it holds lives as long as its process.
  */
 
-import { Hono } from "hono";
+import { fault, problemsOf } from "@outrider/event";
+import { createApi, createHealth, invalid, serveDocs } from "@outrider/http";
+import type { Api, ApiDeps, ApiEnv, DocsDeps, HealthDeps, Problem } from "@outrider/http";
+import type { Context } from "hono";
 import * as v from "valibot";
+import { describeFailures, describeReceipts, describeSend } from "./descriptions.ts";
+import { failures, info, tags } from "./descriptions.ts";
+import type { Failures } from "./descriptions.ts";
 
-const failing = v.strictObject({
-  /** Status of the next answers; 3xx leads to a page that answers 200. */
-  status: v.pipe(v.number(), v.integer(), v.minValue(300), v.maxValue(599)),
-  /** How many of them. */
-  count: v.pipe(v.number(), v.integer(), v.minValue(0)),
-  /** In their Retry-After, which is absent without it. */
-  retryAfterS: v.optional(v.pipe(v.number(), v.minValue(0))),
-});
+type ReceiptsDeps = Pick<ApiDeps, "log" | "newId"> & HealthDeps & Pick<DocsDeps, "readAsset">;
 
-type Failing = v.InferOutput<typeof failing>;
-
-export const createReceipts = (): Hono => {
+export const createReceipts = (deps: ReceiptsDeps): Api => {
   const receipts = new Map<string, unknown>();
-  let fails: Failing = { status: 503, count: 0 };
+  let fails: Failures = { status: 503, count: 0 };
   let requests = 0;
-  const app = new Hono();
+  const app = createApi(deps);
+  app.route("/", createHealth(deps));
 
-  app.post("/v1/receipts", async (c) => {
+  app.post("/v1/receipts", describeSend, async (c) => {
     requests += 1;
     if (fails.count > 0) {
       fails = { ...fails, count: fails.count - 1 };
-      const { retryAfterS } = fails;
-      const isRedirect = fails.status < 400;
-      const headers = {
-        ...(retryAfterS !== undefined && { "retry-after": String(retryAfterS) }),
-        ...(isRedirect && { location: "/livez" }),
-      };
-      const body = isRedirect ? null : "told to fail\n";
-      return new Response(body, { status: fails.status, headers });
+      return refuse(c, fails);
     }
     const key = c.req.header("idempotency-key");
-    if (!key) return c.text("an idempotency key is missing\n", 400);
-    const body: unknown = await c.req.json().catch(() => undefined);
-    if (body === undefined) return c.text("the body is no JSON\n", 400);
+    if (!key) throw fault("malformed", "An Idempotency-Key is missing");
+    const body = await readJson(c);
     const isNew = !receipts.has(key);
     if (isNew) receipts.set(key, body);
     return c.json({ sent: isNew }, isNew ? 201 : 200);
   });
 
-  app.get("/v1/receipts", (c) =>
+  app.get("/v1/receipts", describeReceipts, (c) =>
     c.json({ requests, receipts: [...receipts].map(([key, body]) => ({ key, body })) }),
   );
 
-  app.put("/v1/failures", async (c) => {
-    const parsed = v.safeParse(failing, await c.req.json().catch(() => undefined));
-    if (!parsed.success) return c.json({ problems: parsed.issues.map((one) => one.message) }, 400);
+  app.put("/v1/failures", describeFailures, async (c) => {
+    const parsed = v.safeParse(failures, await readJson(c));
+    if (!parsed.success) throw invalid(problemsOf(parsed.issues));
     fails = parsed.output;
     return c.json(fails);
   });
 
+  serveDocs(app, { info, tags, readAsset: deps.readAsset });
   return app;
+};
+
+/** Of any content type: `curl -d` says that it sends a form. */
+const readJson = async (c: Context<ApiEnv>): Promise<unknown> => {
+  try {
+    return JSON.parse(await c.req.text());
+  } catch (cause) {
+    throw fault("malformed", "The body is not JSON", { cause });
+  }
+};
+
+const refuse = (c: Context<ApiEnv>, { status, count, retryAfterS }: Failures): Response => {
+  const later = retryAfterS === undefined ? {} : { "retry-after": String(retryAfterS) };
+  if (status < 400)
+    return new Response(null, { status, headers: { ...later, location: "/livez" } });
+  const problem: Problem = {
+    type: "urn:outrider:problem:told_to_fail",
+    title: "Told to fail",
+    status,
+    detail: `The next ${count} requests fail, too`,
+    instance: c.req.path,
+    requestId: c.get("requestId"),
+  };
+  const headers = { "content-type": "application/problem+json", ...later };
+  return new Response(JSON.stringify(problem), { status, headers });
 };

@@ -1,37 +1,41 @@
 /** The read model of an order, which the worker writes: it follows the order within moments. */
 
-import { invalid } from "@outrider/http";
+import { about, invalid, named } from "@outrider/http";
 import type { Database } from "@outrider/postgres";
 import { and, desc, eq, sql } from "drizzle-orm";
 import * as v from "valibot";
-import { status, time, whole } from "./order.ts";
+import { exampleFields, exampleOrderId, idForm, orderFields, whole } from "./order.ts";
 import { orderSummaries } from "./tables.ts";
 
-export const orderSummary = v.pipe(
-  v.object({
-    orderId: v.pipe(v.string(), v.uuid()),
-    customerId: v.string(),
-    status,
-    currency: v.string(),
-    lineCount: whole,
-    totalMinor: whole,
-    version: whole,
-    placedAt: time,
-    cancelledAt: v.optional(time),
-    cancelReason: v.optional(v.string()),
-  }),
-  v.metadata({ ref: "OrderSummary" }),
+export const legalCursor = /^([0-9a-z]{1,9})_([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/;
+export const exampleCursor = `ml23c8ow_${exampleOrderId}`;
+
+const exampleSummary = { orderId: exampleOrderId, ...exampleFields, lineCount: 1 };
+
+export const orderSummary = named(
+  v.object({ orderId: idForm, ...orderFields, lineCount: about(whole, "How many lines it has") }),
+  {
+    name: "OrderSummary",
+    description: "An order as its customer sees it: the worker has made it of the order's events.",
+    examples: [exampleSummary],
+  },
 );
 
 export type OrderSummary = v.InferOutput<typeof orderSummary>;
 
-export const orderPage = v.pipe(
+export const orderPage = named(
   v.object({
-    items: v.array(orderSummary),
-    /** To be sent as `cursor` for what follows; null at the end. */
-    nextCursor: v.nullable(v.string()),
+    items: about(v.array(orderSummary), "The newest first"),
+    nextCursor: about(
+      v.nullable(v.string()),
+      "To be sent as `cursor` for what follows; null at the end",
+    ),
   }),
-  v.metadata({ ref: "OrderPage" }),
+  {
+    name: "OrderPage",
+    description: "Some of a customer's orders.",
+    examples: [{ items: [exampleSummary], nextCursor: exampleCursor }],
+  },
 );
 
 export type OrderPage = v.InferOutput<typeof orderPage>;
@@ -88,8 +92,6 @@ export const listOrders = async (db: Database, page: PageQuery): Promise<OrderPa
 
 /** A cursor is the last row's place in the order: milliseconds in base 36, and the order's id. */
 const cursorAfter = (row: Row): string => `${row.placedAt.getTime().toString(36)}_${row.orderId}`;
-
-const legalCursor = /^([0-9a-z]{1,9})_([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/;
 
 const positionOf = (cursor: string) => {
   const [, ms = "", orderId = ""] = legalCursor.exec(cursor) ?? [];

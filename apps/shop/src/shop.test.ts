@@ -3,6 +3,8 @@ import type { Log } from "@outrider/event";
 import type { Problem } from "@outrider/http";
 import { createOutbox } from "@outrider/outbox";
 import { connectDatabase } from "@outrider/postgres";
+import * as v from "valibot";
+import { reason } from "./order.ts";
 import { createShop } from "./shop.ts";
 import { catalogue } from "./topics.ts";
 
@@ -97,7 +99,7 @@ test("the OpenAPI document is valid, and has every route and its problems", asyn
   ]);
   const place = valueAt(document, "/paths") as Record<string, { post: { responses: Json } }>;
   const statuses = Object.keys(place["/v1/orders"]?.post.responses ?? {});
-  expect(statuses).toEqual(["201", "400", "409", "413", "415", "422", "503", "504"]);
+  expect(statuses).toEqual(["201", "400", "409", "413", "415", "422", "431", "503", "504"]);
 });
 
 test("the check of the document finds what is wrong with one", () => {
@@ -164,5 +166,14 @@ test("what is no order is refused field by field, before the database is asked",
   }
   for (const sku of ["", "x".repeat(65), "a\u0000", "\ud800"]) {
     expect(await post(withLine({ sku }))).toEqual([422, "/lines/1/sku"]);
+  }
+});
+
+test("the pattern that is documented refuses the characters that are refused", () => {
+  const { pattern } = v.getMetadata(reason) as { pattern: string };
+  const documented = new RegExp(pattern, "u");
+  const characters = Array.from({ length: 0x300 }, (_, code) => String.fromCodePoint(code));
+  for (const one of [...characters, "😀"]) {
+    expect([one, documented.test(one)]).toEqual([one, v.is(reason, one)]);
   }
 });

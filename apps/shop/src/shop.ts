@@ -23,14 +23,24 @@ export type ShopDeps = Readonly<{
 const info = {
   title: "Outrider shop",
   version: "1.0.0",
-  description: "Orders. Money is in minor units of the currency; errors are RFC 9457 problems.",
+  description:
+    "Orders. Money is in minor units of the currency, as whole numbers. Times are RFC 3339 in " +
+    "UTC. Errors are RFC 9457 problems. No key is needed.",
 };
+
+const tags = [
+  { name: "Orders", description: "The write side: an order and its event are one transaction." },
+  {
+    name: "Order summaries",
+    description: "The read side: what the worker has made of the events, moments later.",
+  },
+] as const;
 
 export const createShop = (deps: ShopDeps, limits?: ApiLimits): Api => {
   const app = createApi(deps, limits);
   app.route("/", createHealth(deps));
   addOrderRoutes(app, deps);
   addSummaryRoutes(app, deps);
-  serveDocs(app, { info, readAsset: deps.readAsset });
+  serveDocs(app, { info, tags, readAsset: deps.readAsset });
   return app;
 };

@@ -42,10 +42,7 @@ export type QueueBoardSettings = Readonly<{
 
 const defaults = { title: "Timers", timeoutMs: 3000 } as const;
 
-/**
- * What the page needs, as a browser says it: styles in its HTML, and no other host. It asks for
- * letters of another one, and does without them.
- */
+/** What the page needs, as a browser says it: styles in its HTML, and no other host. */
 export const boardPolicy = [
   "default-src 'none'",
   "script-src 'self'",
@@ -93,11 +90,18 @@ export const createQueueBoard = (
       throw fault("method_not_allowed", "The board shows queues, and changes nothing");
     }
     const isFile = req.path.startsWith(`${basePath}/static/`);
-    const answer = await (isFile ? files.fetch(req.raw) : show(req.raw));
+    const answer = await (isFile ? files.fetch(req.raw) : show(req.raw).then(fromHereAlone));
     answer.headers.set("content-security-policy", boardPolicy);
     return answer;
   });
   return { app, close };
+};
+
+/** The page asks another host for fonts. Without them it has those of the reader's system. */
+const fromHereAlone = async (answer: Response): Promise<Response> => {
+  if (!answer.headers.get("content-type")?.startsWith("text/html")) return answer;
+  const page = await answer.text();
+  return new Response(page.replaceAll(/<link[^>]+href="(https?:)?\/\/[^>]*>/g, ""), answer);
 };
 
 type Looks = Readonly<{ basePath: string; title: string }>;

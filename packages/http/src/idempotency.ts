@@ -25,7 +25,7 @@ export type Answer = Readonly<{
 }>;
 
 /** Visible ASCII without the quotes; the draft's own form is a quoted string, both are taken. */
-const legalKey = /^(?:"([!#-[\]-~]{1,255})"|([!#-[\]-~]{1,255}))$/;
+export const legalKey = /^(?:"([!#-[\]-~]{1,255})"|([!#-[\]-~]{1,255}))$/;
 
 /**
  * The request's key and what it stands for; nothing when it has none. Throws `malformed`.

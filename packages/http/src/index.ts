@@ -1,12 +1,14 @@
 export { createApi } from "./api.ts";
 export type { Api, ApiDeps, ApiEnv, ApiLimits } from "./api.ts";
 export { asFault } from "./as-fault.ts";
+export { about, named, nameOf } from "./described.ts";
 export { createHealth } from "./health.ts";
 export type { Check, HealthDeps } from "./health.ts";
 export { answerOnce, idempotentRequest, removeExpiredKeys, responseOf } from "./idempotency.ts";
 export type { Answer, Expiry, IdempotentRequest } from "./idempotency.ts";
-export { idempotencyKeyParameter, jsonResponse, problemResponses } from "./open-api.ts";
-export { serveDocs } from "./open-api.ts";
+export { idempotencyKeyParameter, jsonResponse, locationOf } from "./open-api.ts";
+export { headersTooLarge, problemDescription } from "./open-api.ts";
+export { problemResponses, retryAfter, serveDocs } from "./open-api.ts";
 export type { DocsDeps } from "./open-api.ts";
 export { invalid, problemOf } from "./problem.ts";
 export type { Problem } from "./problem.ts";

@@ -67,6 +67,18 @@ export const problemResponse = (refusal: Fault, asked: Asked): Response => {
   return new Response(JSON.stringify(problem), { status: problem.status, headers });
 };
 
+/** What a caller is told with a status, for the OpenAPI document. */
+export const exampleProblem = (status: number, detail: string): Problem => {
+  const [code, meaning] = Object.entries(meanings).find(([, one]) => one.status === status) ?? [];
+  return {
+    type: `urn:outrider:problem:${code ?? "internal"}`,
+    ...(meaning ?? ownFailure),
+    detail,
+    instance: "/v1/...",
+    requestId: "01890a5d-ac96-774b-bcce-b302099a8057",
+  };
+};
+
 /** A `Fault` of code `invalid`, one entry a field: the first thing that is wrong with it. */
 export const invalid = (problems: readonly FieldProblem[]): Fault => {
   const first = new Map<string, FieldProblem>();

@@ -22,7 +22,9 @@ import { handlerRoutes } from "./handler-routes.ts";
 import { healthRoutes } from "./health-routes.ts";
 import { auditRoutes, keyRoutes } from "./key-routes.ts";
 import { letterRoutes } from "./letter-routes.ts";
+import { headers } from "./operation.ts";
 import type { OperationsEnv } from "./operation.ts";
+import { tags } from "./operation-texts.ts";
 import { createLive, liveDefaults } from "./live.ts";
 import type { Ask, LiveLimits } from "./live.ts";
 import { createOutboxLook } from "./outbox-look.ts";
@@ -85,13 +87,19 @@ const info = {
   title: "Outrider operations",
   version: "1.0.0",
   description:
-    "What waits, what failed, and what becomes of it. Every request needs a key: " +
-    "`Authorization: Bearer <key>`. Errors are RFC 9457 problems.",
+    "What waits, what failed, and what becomes of it. Every request needs a key, as " +
+    "`Authorization: Bearer <key>`: press **Authorize** and enter one. `outrider keys create` " +
+    "makes them, and `outrider dev` prints one. Errors are RFC 9457 problems.\n\n" +
+    "[The retry queues](/queues) have pages of their own. A browser asks there for a user and a " +
+    "password: any user, and the key as the password.",
 };
 
-const components = {
-  securitySchemes: {
-    key: { type: "http", scheme: "bearer", description: "Made by `outrider keys create`" },
+const securitySchemes = {
+  key: {
+    type: "http",
+    scheme: "bearer",
+    bearerFormat: "ork_, its number, _ and 43 characters",
+    description: "A key, made by `outrider keys create`. An operation says which scope it needs.",
   },
 } as const;
 
@@ -121,7 +129,7 @@ export const createOperationsApi = (
   app.route("/", new Hono<OperationsEnv>().use("/v1/*", live));
   app.route("/", v1(deps));
   if (queuePages) app.route("/queues", queuePages.app);
-  serveDocs(app, { info, components, readAsset: deps.readAsset });
+  serveDocs(app, { info, tags, headers, securitySchemes, readAsset: deps.readAsset });
   return app;
 };
 

@@ -20,6 +20,8 @@ export type KeyDeps = Readonly<{
   monotonicMs(): number;
 }>;
 
+const neededKey = "A key is needed, as Authorization: Bearer <key>; on /docs press Authorize";
+
 /** A key counts until it is revoked: each request asks the database. */
 export const createKeyCheck = (
   { sql, log, monotonicMs }: KeyDeps,
@@ -30,7 +32,7 @@ export const createKeyCheck = (
     const key = keyOf(request);
     const details = { challenge: challengeOf(request) };
     if (key === undefined) {
-      throw fault("unauthorized", "A key is needed: Authorization: Bearer <key>", { details });
+      throw fault("unauthorized", neededKey, { details });
     }
     const retryAfterMs = limit.waitMs(address);
     if (retryAfterMs !== undefined) {

@@ -1,14 +1,19 @@
 /** `/v1/health`: whether all is well, and if not, what is wrong and what to do about it. */
 
+import { about } from "@outrider/http";
 import { Hono } from "hono";
 import * as v from "valibot";
-import { findings, when } from "./forms.ts";
+import { findings, form, when } from "./forms.ts";
 import { look } from "./operation.ts";
 import type { OperationsEnv } from "./operation.ts";
 import type { OutboxLook } from "./outbox-look.ts";
 import type { Running } from "./running.ts";
 
-const health = v.strictObject({ at: when, isWell: v.boolean(), findings });
+const health = form("Health", "Whether all is well.", {
+  at: about(when, "When this was read, on the database's clock"),
+  isWell: about(v.boolean(), "Nothing is wrong"),
+  findings,
+});
 
 export type HealthLooks = Readonly<{
   lookAtOutbox(): Promise<OutboxLook>;
@@ -21,7 +26,6 @@ export const healthRoutes = ({ lookAtOutbox, readRunning }: HealthLooks) =>
     look({
       id: "getHealth",
       scope: "events:read",
-      summary: "Whether all is well; if not, what is wrong, why, and what to do next",
       answer: [200, "The verdict", health],
     }),
     async (c) => {

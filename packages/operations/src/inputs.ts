@@ -1,9 +1,13 @@
 /** What requests may say: paths, queries and bodies. Queries are text. */
 
 import { fault } from "@outrider/event";
-import { fields, query } from "@outrider/http";
+import { about, fields, query } from "@outrider/http";
 import { validator } from "hono-openapi";
 import * as v from "valibot";
+import { exampleEvent, exampleTime } from "./forms.ts";
+
+/** As JSON Schema says it; that there is no half of a character goes without saying in UTF-8. */
+const noZero = "^[^\\u0000]*$";
 
 /** Postgres has no text with a zero in it, and none with half a character. */
 export const text = (lengthMax: number) =>
@@ -11,24 +15,42 @@ export const text = (lengthMax: number) =>
     v.string("must be a text"),
     v.maxLength(lengthMax, `has at most ${lengthMax} characters`),
     v.check((value) => !value.includes("\0") && value.isWellFormed(), "has characters of no text"),
+    v.metadata({ pattern: noZero }),
   );
 
 export const name = v.pipe(text(255), v.nonEmpty("must not be empty"));
-export const reason = v.pipe(text(1000), v.nonEmpty("must not be empty"));
+export const reason = about(
+  v.pipe(text(1000), v.nonEmpty("must not be empty")),
+  "Why, for the audit and the history",
+  "the receipts service is back",
+);
 
 export const uuid = v.pipe(
   v.string("must be a UUID"),
-  v.regex(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i, "must be a UUID"),
+  v.regex(/^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$/, "must be a UUID"),
+  v.examples([exampleEvent]),
 );
+
+const momentMessage = "must be a time such as 2026-01-31T12:00:00Z";
+const day = String.raw`(19|2\d)\d{2}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])`;
+const clock = String.raw`([01]\d|2[0-3]):[0-5]\d`;
+const legalMoment = new RegExp(
+  String.raw`^${day}T${clock}(:[0-5]\d(\.\d{1,6})?)?(Z|[+-]${clock})$`,
+);
+
+/** Elsewhere the 30th of February is one of March. */
+const isDay = (value: string): boolean => {
+  const date = value.slice(0, 10);
+  const read = new Date(date);
+  return !Number.isNaN(read.getTime()) && read.toISOString().startsWith(date);
+};
 
 /** ISO 8601, in the years that Postgres and JavaScript have in common. */
 export const moment = v.pipe(
-  v.string("must be a time such as 2026-01-31T12:00:00Z"),
-  v.regex(
-    /^(19|2\d)\d{2}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:\d{2})$/,
-    "must be a time such as 2026-01-31T12:00:00Z",
-  ),
-  v.check((value) => !Number.isNaN(Date.parse(value)), "is a time that there is not"),
+  v.string(momentMessage),
+  v.regex(legalMoment, momentMessage),
+  v.check(isDay, "is a day that there is not"),
+  v.examples([exampleTime]),
 );
 
 export const dateOf = (value: string | undefined): Date | undefined =>
@@ -51,25 +73,43 @@ export const idList = v.pipe(
   v.maxLength(idsMax, `are at most ${idsMax}`),
 );
 
+/** As a page gives one: a position in base64url. */
+export const exampleCursor = "WzQxXQ";
+
 /** How much of a list, and where it goes on. */
-export const paging = { limit: v.optional(limitText), cursor: v.optional(text(500)) };
+export const paging = {
+  limit: about(
+    v.optional(limitText),
+    `How many entries at most, from 1 to 1000; ${limitDefault} where it is not said`,
+  ),
+  cursor: about(
+    v.optional(v.pipe(text(500), v.metadata({ pattern: "^[A-Za-z0-9_-]*$" }))),
+    "The `next` of the page before; without it the list begins",
+  ),
+};
 
 /** The query of a list. What is not known is refused: a misspelt filter would find too much. */
 export const listQuery = <const E extends v.ObjectEntries>(entries: E) =>
   query(fields({ ...entries, ...paging }));
 
 /** The id of a path; what can be none is the id of nothing. */
-export const idParam = (what: string) =>
-  validator("param", v.object({ id: v.pipe(v.string(), v.regex(digits)) }), (result) => {
+export const idParam = (what: string) => {
+  const number = about(v.pipe(v.string(), v.regex(digits)), `The number of the ${what}`, "7");
+  return validator("param", v.object({ id: number }), (result) => {
     if (!result.success) throw fault("not_found", `There is no such ${what}`);
   });
+};
 
 export const uuidParam = (what: string) =>
-  validator("param", v.object({ id: uuid }), (result) => {
+  validator("param", v.object({ id: about(uuid, `The id of the ${what}`) }), (result) => {
     if (!result.success) throw fault("not_found", `There is no such ${what}`);
   });
 
-export const nameParam = (what: string) =>
-  validator("param", v.object({ name }), (result) => {
-    if (!result.success) throw fault("not_found", `There is no such ${what}`);
-  });
+export const nameParam = (what: string, example: string) =>
+  validator(
+    "param",
+    v.object({ name: about(name, `The name of the ${what}`, example) }),
+    (result) => {
+      if (!result.success) throw fault("not_found", `There is no such ${what}`);
+    },
+  );

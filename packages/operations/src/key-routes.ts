@@ -1,12 +1,12 @@
 /** `/v1/keys` and `/v1/audit`: who may use this API, and who has done what. */
 
-import { fields, jsonBody } from "@outrider/http";
+import { about, fields, jsonBody, named } from "@outrider/http";
 import { Hono } from "hono";
 import * as v from "valibot";
 import type { OperationsDeps } from "./api.ts";
 import { listAudit } from "./audit.ts";
 import { scopes } from "./caller.ts";
-import { doneForm, id, when } from "./forms.ts";
+import { doneForm, form, id, when } from "./forms.ts";
 import { dateOf, idParam, listQuery, moment, name } from "./inputs.ts";
 import { createKey, listKeys, revokeKey } from "./keys.ts";
 import { change, look, operation } from "./operation.ts";
@@ -15,22 +15,43 @@ import { idPage, pageOf, pageProblems } from "./page.ts";
 
 const scope = v.picklist(scopes, `must be one of ${scopes.join(", ")}`);
 
-const apiKey = v.strictObject({
-  id,
-  name: v.string(),
-  scopes: v.array(scope),
-  createdAt: when,
-  createdBy: v.string(),
-  expiresAt: v.nullable(when),
-  usedAt: v.nullable(when),
-  revokedAt: v.nullable(when),
-  revokedBy: v.nullable(v.string()),
+const scopeList = v.pipe(
+  v.array(scope, "must be a list"),
+  v.minLength(1, "must name one at least"),
+);
+
+const apiKey = form("Key", "A key of this API, without what makes it one.", {
+  id: about(id, "Its number", 7),
+  name: about(v.string(), "Who it is, as the audit has it", "ann"),
+  scopes: about(v.array(scope), "What it lets somebody do", ["events:read"]),
+  createdAt: about(when, "When it was made"),
+  createdBy: about(v.string(), "Who made it", "root"),
+  expiresAt: about(v.nullable(when), "When it ends; null: it does not by itself"),
+  usedAt: about(v.nullable(when), "When it was used last, to the minute; null: not yet"),
+  revokedAt: about(v.nullable(when), "When it was revoked; null: it was not"),
+  revokedBy: about(v.nullable(v.string()), "Who revoked it; null: nobody", "root"),
 });
 
-const wish = fields({
-  name,
-  scopes: v.pipe(v.array(scope, "must be a list"), v.minLength(1, "must name one at least")),
-  expiresAt: v.optional(moment),
+const wish = named(
+  fields({
+    name: about(name, "Who it is for: the audit has it, and no other key in use", "ann"),
+    scopes: about(scopeList, "What it lets somebody do", ["events:read", "parked:write"]),
+    expiresAt: v.optional(about(moment, "When it ends; it does not by itself where none is said")),
+  }),
+  {
+    name: "NewKey",
+    description: "A key to be made.",
+    examples: [{ name: "ann", scopes: ["events:read", "parked:write"] }],
+  },
+);
+
+const madeKey = form("MadeKey", "A new key. It is shown here and never again.", {
+  id: about(id, "Its number", 7),
+  key: about(
+    v.pipe(v.string(), v.regex(/^ork_[1-9]\d{0,14}_[\w-]{43}$/)),
+    "What goes into the header: `Authorization: Bearer <key>`",
+    `ork_7_${"x".repeat(43)}`,
+  ),
 });
 
 export const keyRoutes = ({ sql }: OperationsDeps) =>
@@ -40,7 +61,6 @@ export const keyRoutes = ({ sql }: OperationsDeps) =>
       look({
         id: "listKeys",
         scope: "admin",
-        summary: "Keys of this API, the newest first; not the keys themselves",
         answer: [200, "A page of keys", pageOf(apiKey)],
         problems: pageProblems,
       }),
@@ -57,8 +77,7 @@ export const keyRoutes = ({ sql }: OperationsDeps) =>
       operation({
         id: "createKey",
         scope: "admin",
-        summary: "Make a key; it is shown now and never again",
-        answer: [201, "The key", v.strictObject({ id, key: v.string() })],
+        answer: [201, "The key", madeKey],
         body: true,
         problems: { 409: "A key has that name" },
       }),
@@ -77,7 +96,6 @@ export const keyRoutes = ({ sql }: OperationsDeps) =>
       operation({
         id: "revokeKey",
         scope: "admin",
-        summary: "Refuse a key from now on",
         answer: [200, "It is revoked", doneForm],
         problems: { 404: "There is no such key", 409: "It is revoked already" },
       }),
@@ -91,16 +109,26 @@ export const keyRoutes = ({ sql }: OperationsDeps) =>
       },
     );
 
-const auditEntry = v.strictObject({
-  id,
-  at: when,
-  actor: v.string(),
-  key: v.nullable(id),
-  action: v.string(),
-  target: v.string(),
-  details: v.record(v.string(), v.unknown()),
-  requestId: v.string(),
+const auditEntry = form("AuditEntry", "Something that was changed.", {
+  id: about(id, "Its number", 41),
+  at: about(when, "When"),
+  actor: about(v.string(), "Who: the name of a key, or of a user of the machine", "ann"),
+  key: about(v.nullable(id), "The key's number; null: a command on the machine itself", 7),
+  action: about(v.string(), "The operation of this API", "redriveLetter"),
+  target: about(v.string(), "What it was done to", "dead-letters/7"),
+  details: about(
+    v.record(v.string(), v.unknown()),
+    "What was asked for; never a payload or a key",
+    { reason: "the receipts service is back" },
+  ),
+  requestId: about(v.string(), "The request in the log", "01890a5d-ac96-774b-bcce-b302099a8057"),
 });
+
+const auditFilter = {
+  actor: v.optional(about(name, "Who", "ann")),
+  action: v.optional(about(name, "The operation of this API", "redriveLetter")),
+  target: v.optional(about(name, "What it was done to", "dead-letters/7")),
+};
 
 export const auditRoutes = ({ sql }: OperationsDeps) =>
   new Hono<OperationsEnv>().get(
@@ -108,15 +136,10 @@ export const auditRoutes = ({ sql }: OperationsDeps) =>
     look({
       id: "listAudit",
       scope: "admin",
-      summary: "What was changed, and by whom, the newest first",
       answer: [200, "A page of the audit", pageOf(auditEntry)],
       problems: pageProblems,
     }),
-    listQuery({
-      actor: v.optional(name),
-      action: v.optional(name),
-      target: v.optional(name),
-    }),
+    listQuery(auditFilter),
     async (c) => {
       const { limit: size, cursor, ...wanted } = c.req.valid("query");
       const page = await idPage({ limit: size, cursor }, ({ limit, last }) =>

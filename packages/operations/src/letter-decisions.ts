@@ -1,6 +1,6 @@
 /** What becomes of dead letters: redriven, discarded, restored, noted. */
 
-import { fields, jsonBody } from "@outrider/http";
+import { about, fields, jsonBody, named } from "@outrider/http";
 import type { TransactionSql } from "@outrider/postgres";
 import { discardLetter, noteLetter, redriveLetter, restoreLetter } from "@outrider/redrive";
 import type { Decision } from "@outrider/redrive";
@@ -9,31 +9,75 @@ import type { Context } from "hono";
 import * as v from "valibot";
 import type { OperationsDeps } from "./api.ts";
 import { startBulk } from "./bulk-routes.ts";
-import { acceptedForm, doneForm, id, uuidForm } from "./forms.ts";
+import { acceptedForm, doneForm, form, id, uuidForm } from "./forms.ts";
 import { idParam, reason, uuid } from "./inputs.ts";
-import { selection, selectionOf } from "./letter-filter.ts";
+import { all, selection, selectionOf } from "./letter-filter.ts";
 import { change, operation } from "./operation.ts";
 import type { OperationsEnv } from "./operation.ts";
 
 const gone = { 404: "There is no such letter" };
 const decided = { ...gone, 409: "Somebody has decided already" };
 
-/** As it is, or with another payload: any JSON, or bytes in base64. */
-const redriving = v.pipe(
-  fields({
-    reason,
-    payload: v.optional(v.unknown()),
-    payloadBase64: v.optional(
-      v.pipe(v.string("must be base64"), v.base64("must be base64"), v.maxLength(8_000_000)),
-    ),
-    /** Of the event that takes its place; a new one by default. */
-    eventId: v.optional(uuid),
-  }),
-  v.check(
-    (body) => body.payload === undefined || body.payloadBase64 === undefined,
-    "payload and payloadBase64 exclude each other",
-  ),
+const base64Form = v.pipe(
+  v.string("must be base64"),
+  v.base64("must be base64"),
+  v.maxLength(8_000_000),
+  v.metadata({ pattern: "^(?:[0-9A-Za-z+/]{4})*(?:[0-9A-Za-z+/]{2}==|[0-9A-Za-z+/]{3}=)?$" }),
 );
+
+/** As it is, or with another payload: any JSON, or bytes in base64. */
+const redriving = named(
+  v.pipe(
+    fields({
+      reason,
+      payload: v.optional(about(v.unknown(), "Another payload: any JSON")),
+      payloadBase64: v.optional(about(base64Form, "Another payload: bytes in base64")),
+      eventId: v.optional(
+        about(uuid, "The id of the event that takes its place; a new one where it is not said"),
+      ),
+    }),
+    v.check(
+      (body) => body.payload === undefined || body.payloadBase64 === undefined,
+      "payload and payloadBase64 exclude each other",
+    ),
+  ),
+  {
+    name: "Redriving",
+    description: "Why, and another payload where it is edited: as JSON or as bytes, not as both.",
+    examples: [{ reason: "the receipts service is back" }],
+  },
+);
+
+const redriven = form("Redriven", "It is redriven.", {
+  id: about(id, "The number of the letter", 7),
+  replacedBy: about(v.nullable(uuidForm), "The event that took its place; null: it is as it was"),
+});
+
+const discarding = named(
+  fields({
+    action: about(v.picklist(["discard-letters"], "must be discard-letters"), "What is done"),
+    filter: selection,
+    all,
+    reason,
+  }),
+  {
+    name: "Discarding",
+    description: "Which letters are discarded, and why.",
+    examples: [
+      {
+        action: "discard-letters",
+        filter: { handler: "shop.receipt", code: "invalid" },
+        reason: "orders of a test",
+      },
+    ],
+  },
+);
+
+const because = named(fields({ reason }), {
+  name: "Because",
+  description: "Why it is done, for the history of the letter.",
+  examples: [{ reason: "the receipts service is back" }],
+});
 
 export const letterDecisions = (deps: OperationsDeps) =>
   new Hono<OperationsEnv>().route("/", redriveRoute(deps)).route("/", decisions(deps));
@@ -44,8 +88,7 @@ const redriveRoute = ({ sql, newId }: OperationsDeps) =>
     operation({
       id: "redriveLetter",
       scope: "dead-letters:redrive",
-      summary: "Publish or run the event after all, as it is or edited, then what waits behind it",
-      answer: [200, "It is redriven", v.strictObject({ id, replacedBy: v.nullable(uuidForm) })],
+      answer: [200, "It is redriven", redriven],
       body: true,
       problems: decided,
     }),
@@ -77,19 +120,12 @@ const decisions = (deps: OperationsDeps) =>
       operation({
         id: "discardLetters",
         scope: "dead-letters:redrive",
-        summary: "Leave all events that match out for good; redriving them is `/v1/redrives`",
-        answer: [202, "An operation is at it", acceptedForm],
+        answer: [202, "An operation does it", acceptedForm],
+        location: "/v1/operations/7",
         body: true,
         problems: { 404: "Nothing matches" },
       }),
-      jsonBody(
-        fields({
-          action: v.picklist(["discard-letters"], "must be discard-letters"),
-          filter: selection,
-          all: v.optional(v.boolean()),
-          reason,
-        }),
-      ),
+      jsonBody(discarding),
       async (c) => {
         const { action, reason: why, ...chosen } = c.req.valid("json");
         const filter = selectionOf(chosen);
@@ -99,33 +135,30 @@ const decisions = (deps: OperationsDeps) =>
     )
     .post(
       "/:id/discard",
-      describeDecision("discardLetter", "Leave the event out for good and go on behind it"),
+      describeDecision("discardLetter"),
       idParam("dead letter"),
       jsonBody(because),
       (c) => decide(c, { deps, ...c.req.valid("param"), ...c.req.valid("json") }, discardLetter),
     )
     .post(
       "/:id/restore",
-      describeDecision("restoreLetter", "Open a discarded letter; its key has gone on without it"),
+      describeDecision("restoreLetter"),
       idParam("dead letter"),
       jsonBody(because),
       (c) => decide(c, { deps, ...c.req.valid("param"), ...c.req.valid("json") }, restoreLetter),
     )
     .post(
       "/:id/note",
-      describeDecision("noteLetter", "Keep a note with the letter"),
+      describeDecision("noteLetter"),
       idParam("dead letter"),
       jsonBody(because),
       (c) => decide(c, { deps, ...c.req.valid("param"), ...c.req.valid("json") }, noteLetter),
     );
 
-const because = fields({ reason });
-
-const describeDecision = (operationId: string, summaryText: string) =>
+const describeDecision = (decisionId: "discardLetter" | "restoreLetter" | "noteLetter") =>
   operation({
-    id: operationId,
+    id: decisionId,
     scope: "dead-letters:redrive",
-    summary: summaryText,
     answer: [200, "It is done", doneForm],
     body: true,
     problems: decided,

@@ -1,6 +1,6 @@
 /** `/v1/dead-letters`: events that were given up. */
 
-import { fields, query } from "@outrider/http";
+import { about, fields, query } from "@outrider/http";
 import type { Sql } from "@outrider/postgres";
 import { exportLetters, groupStretch, readLetter, searchStretch } from "@outrider/redrive";
 import type { Letter, LetterFilter } from "@outrider/redrive";
@@ -8,68 +8,84 @@ import { Hono } from "hono";
 import * as v from "valibot";
 import type { OperationsDeps } from "./api.ts";
 import { exportLines } from "./export-lines.ts";
-import { count, headerPairs, id, uuidForm, when } from "./forms.ts";
-import { idParam, limitOf, listQuery } from "./inputs.ts";
+import { count, form, headerPairs, id, uuidForm, when } from "./forms.ts";
+import { idParam, limitOf, listQuery, paging } from "./inputs.ts";
 import { letterDecisions } from "./letter-decisions.ts";
 import { letterFilter, letterFilterOf } from "./letter-filter.ts";
-import { look } from "./operation.ts";
+import { linesType, look } from "./operation.ts";
 import type { OperationsEnv } from "./operation.ts";
 import { pageOf, pageProblems, stretchPage } from "./page.ts";
 
+const exampleFingerprint = "shop.receipt | internal | The receipts service answered <n>";
+
 const summary = {
-  id,
-  state: v.picklist(["open", "redriven", "discarded"]),
-  handler: v.nullable(v.string()),
-  topic: v.string(),
-  key: v.string(),
-  eventId: uuidForm,
-  type: v.nullable(v.string()),
-  code: v.string(),
-  message: v.string(),
-  attempts: count,
-  skipped: v.boolean(),
-  buriedAt: when,
+  id: about(id, "Its number", 7),
+  state: about(v.picklist(["open", "redriven", "discarded"]), "What has become of it"),
+  handler: about(v.nullable(v.string()), "Who gave up; null: the relay", "shop.receipt"),
+  topic: about(v.string(), "The topic of the event", "order-events"),
+  key: about(v.string(), "The key, as text; what is no UTF-8 is replaced", "order-4711"),
+  eventId: about(uuidForm, "The id of the event"),
+  type: about(v.nullable(v.string()), "Its type, where known", "order.order.created"),
+  code: about(v.string(), "The code of the failure", "internal"),
+  message: about(v.string(), "The failure", "The receipts service answered 500"),
+  attempts: about(count, "How often it was tried", 8),
+  skipped: about(v.boolean(), "Later events of its key went on without it"),
+  buriedAt: about(when, "When it was given up, the last time"),
 };
 
-const letterSummary = v.strictObject(summary);
+const letterSummary = form("Letter", "An event that was given up.", summary);
 
-const group = v.strictObject({ fingerprint: v.string(), count, newest: letterSummary });
-
-const groups = v.strictObject({
-  items: v.array(group),
-  isWhole: v.pipe(v.boolean(), v.description("With a text only the newest are looked through")),
+const group = form("LetterGroup", "Letters that died of the same.", {
+  fingerprint: about(v.string(), "What they have in common", exampleFingerprint),
+  count: about(count, "How many there are", 12),
+  newest: letterSummary,
 });
 
-const historyEntry = v.strictObject({
-  at: when,
-  action: v.picklist(["buried", "redriven", "discarded", "restored", "noted"]),
-  by: v.nullable(v.string()),
-  message: v.string(),
-  replacedBy: v.nullable(uuidForm),
-  diff: v.nullable(v.string()),
-  redrive: v.nullable(id),
+const groups = form("LetterGroupList", "What letters died of.", {
+  items: about(v.array(group), "The largest group first"),
+  isWhole: about(
+    v.boolean(),
+    "False: with a text only the newest letters were looked through",
+    true,
+  ),
 });
 
-const exportedLetter = {
+const historyEntry = form("LetterHistoryEntry", "Something that happened to a letter.", {
+  at: about(when, "When"),
+  action: about(v.picklist(["buried", "redriven", "discarded", "restored", "noted"]), "What"),
+  by: about(v.nullable(v.string()), "Who did it; null: the system", "ann"),
+  message: about(v.string(), "The failure, or why it was done", "the receipts service is back"),
+  replacedBy: about(v.nullable(uuidForm), "The event that took its place; null: none did"),
+  diff: about(v.nullable(v.string()), "How an edited payload differs; null: it was not edited"),
+  redrive: about(v.nullable(id), "The redrive that it was part of; null: none", 7),
+});
+
+const whole = {
   ...summary,
-  version: v.nullable(v.number()),
-  sequence: v.nullable(v.number()),
-  partition: v.nullable(count),
-  offset: v.nullable(count),
-  fingerprint: v.string(),
+  version: about(v.nullable(v.number()), "The version of its schema, where known", 1),
+  sequence: about(v.nullable(v.number()), "Its place among those of its key, where known", 1),
+  partition: about(v.nullable(count), "The partition; null: it never got into Kafka", 3),
+  offset: about(v.nullable(count), "The offset; null: it never got into Kafka", 1042),
+  fingerprint: about(
+    v.string(),
+    "What letters that died of the same have in common",
+    exampleFingerprint,
+  ),
   headers: headerPairs,
-  payloadBase64: v.string(),
-  occurredAt: when,
-  closedAt: v.nullable(when),
-  closedBy: v.nullable(v.string()),
-  reason: v.nullable(v.string()),
-  replacedBy: v.nullable(uuidForm),
+  payloadBase64: about(v.string(), "Its payload in base64", "eyJvcmRlcklkIjoib3JkZXItNDcxMSJ9"),
+  occurredAt: about(when, "When the event occurred"),
+  closedAt: about(v.nullable(when), "When it was decided; null: it is open"),
+  closedBy: about(v.nullable(v.string()), "Who decided; null: nobody yet", "ann"),
+  reason: about(v.nullable(v.string()), "Why; null: nobody has said", "orders of a test"),
+  replacedBy: about(v.nullable(uuidForm), "The event that took its place; null: none did"),
 };
 
-const wholeLetter = v.strictObject({
-  ...exportedLetter,
-  waiting: count,
-  history: v.array(historyEntry),
+const exportedLetter = form("ExportedLetter", "A letter with its event.", whole);
+
+const wholeLetter = form("WholeLetter", "A letter with its event and all that happened to it.", {
+  ...whole,
+  waiting: about(count, "Events of its key that wait behind it, counted up to 100,000", 3),
+  history: about(v.array(historyEntry), "What happened to it, the oldest first"),
 });
 
 const exported = <L extends Letter>({ payload, ...letter }: L) => ({
@@ -85,7 +101,6 @@ export const letterRoutes = (deps: OperationsDeps) =>
       look({
         id: "listDeadLetters",
         scope: "events:read",
-        summary: "Dead letters, the newest first",
         answer: [200, "A page; with a text it may be short before the end", pageOf(letterSummary)],
         problems: pageProblems,
       }),
@@ -106,11 +121,10 @@ export const letterRoutes = (deps: OperationsDeps) =>
       look({
         id: "groupDeadLetters",
         scope: "events:read",
-        summary: "What the letters died of, the largest group first",
         answer: [200, "The groups", groups],
         problems: { 422: "A filter is invalid" },
       }),
-      query(fields({ ...letterFilter, limit: groupsLimit })),
+      query(fields({ ...letterFilter, limit: paging.limit })),
       async (c) => {
         const { limit, ...wanted } = c.req.valid("query");
         const filter = letterFilterOf(wanted);
@@ -123,7 +137,6 @@ export const letterRoutes = (deps: OperationsDeps) =>
       look({
         id: "getDeadLetter",
         scope: "events:read",
-        summary: "Everything about one letter",
         answer: [200, "The letter", wholeLetter],
         problems: { 404: "There is no such letter" },
       }),
@@ -142,8 +155,8 @@ const exportRoute = (deps: OperationsDeps) =>
     look({
       id: "exportDeadLetters",
       scope: "events:read",
-      summary: "Whole letters, one a line, the oldest first",
-      answer: [200, "Lines of JSON"],
+      answer: [200, "Letters, one a line", exportedLetter],
+      isLines: true,
       problems: { 422: "A filter is invalid" },
     }),
     query(fields(letterFilter)),
@@ -154,10 +167,6 @@ const exportRoute = (deps: OperationsDeps) =>
       // While there is nothing yet, it can still be said what is wrong.
       const first = await letters.next();
       const lines = exportLines(first, letters, onError);
-      return c.body(lines, 200, { "content-type": "application/x-ndjson" });
+      return c.body(lines, 200, { "content-type": linesType });
     },
   );
-
-const groupsLimit = v.optional(
-  v.pipe(v.string(), v.regex(/^([1-9]\d{0,2}|1000)$/, "must be a whole number from 1 to 1000")),
-);

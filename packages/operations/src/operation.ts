@@ -1,6 +1,6 @@
 /** What all routes of the operations API have in common: a name, a scope, an answer, an audit. */
 
-import { jsonResponse, problemResponses } from "@outrider/http";
+import { jsonResponse, locationOf, problemResponses } from "@outrider/http";
 import type { ApiEnv } from "@outrider/http";
 import type { Sql, TransactionSql } from "@outrider/postgres";
 import type { Context, MiddlewareHandler } from "hono";
@@ -9,6 +9,8 @@ import type * as v from "valibot";
 import { recordDeed } from "./audit.ts";
 import { assertScope } from "./caller.ts";
 import type { Caller, Scope } from "./caller.ts";
+import { textsOf } from "./operation-texts.ts";
+import type { OperationId } from "./operation-texts.ts";
 
 export type OperationsEnv = {
   Bindings: {
@@ -23,12 +25,16 @@ export type OperationsEnv = {
 };
 
 export type Operation = Readonly<{
-  id: string;
+  /** Under which it has its texts. */
+  id: OperationId;
   /** One of several is enough. */
   scope: Scope | readonly Scope[];
-  summary: string;
-  /** Status, meaning and form of the answer; without a form there is no body. */
-  answer: readonly [status: number, description: string, schema?: v.GenericSchema];
+  /** Status, meaning and form of the answer. */
+  answer: readonly [status: number, description: string, schema: v.GenericSchema];
+  /** It is lines of JSON, one of that form each. */
+  isLines?: boolean;
+  /** What was begun can be followed at `Location`, such as this path. */
+  location?: string;
   /** It takes a body of JSON. */
   body?: boolean;
   /** What may go wrong besides what always may. */
@@ -36,9 +42,15 @@ export type Operation = Readonly<{
 }>;
 
 const always: Readonly<Record<number, string>> = {
-  401: "The key is missing, wrong, revoked or expired",
+  401: "The key is missing, wrong, revoked or expired. On this page press Authorize.",
   403: "The key does not have the scope",
-  429: "Too many wrong keys, see Retry-After",
+  429: "Too many wrong keys came from this address. Try again after Retry-After.",
+};
+
+const ofLive: Readonly<Record<number, string>> = {
+  429:
+    "Too many wrong keys came from this address: try again after Retry-After. " +
+    "Or, asked for a live answer: too many are open already.",
 };
 
 const ofBodies: Readonly<Record<number, string>> = {
@@ -49,25 +61,37 @@ const ofBodies: Readonly<Record<number, string>> = {
 };
 
 /** A route that changes nothing: its answer is also there as a live one, see live.ts. */
-export const look = (one: Omit<Operation, "body">): MiddlewareHandler<OperationsEnv> =>
-  operation({ ...one, isLive: true });
+export const look = (one: Omit<Operation, "body" | "location">) =>
+  operation({ ...one, isLive: !one.isLines });
 
-const liveContent = { "text/event-stream": { schema: { type: "string" } } } as const;
+const liveContent = {
+  "text/event-stream": {
+    schema: {
+      type: "string",
+      description: "Server-sent events: the whole answer first, and again after each change.",
+    },
+    example: 'event: parked\nid: 1\ndata: {"items":[],"next":null}\n\n',
+  },
+} as const;
 
 /** Describes a route, and refuses callers without its scope. */
 export const operation = (
   one: Operation & Readonly<{ isLive?: boolean }>,
 ): MiddlewareHandler<OperationsEnv> => {
-  const { id, scope, summary, answer, body, problems, isLive } = one;
-  const [status, description, schema] = answer;
+  const { id, scope, body, problems, isLive } = one;
   const needed = [scope].flat();
+  const { description, ...texts } = textsOf(id);
   const described = describeRoute({
     operationId: id,
-    summary,
+    ...texts,
+    description: [description, scopeText(needed), isLive ? liveText : ""].join(" ").trimEnd(),
     security: needed.map((name) => ({ key: [name] })),
     responses: {
-      [status]: schema ? answerOf(description, schema, isLive) : { description },
-      ...problemResponses({ ...always, ...(body ? ofBodies : {}), ...problems }),
+      [one.answer[0]]: answerOf(one),
+      ...problemResponses(
+        { ...always, ...(isLive && ofLive), ...(body && ofBodies), ...problems },
+        { 401: challenge },
+      ),
     },
   });
   const allow: MiddlewareHandler<OperationsEnv> = async (c, next) => {
@@ -78,10 +102,32 @@ export const operation = (
   return Object.assign(allow, { [uniqueSymbol]: Reflect.get(described, uniqueSymbol) });
 };
 
-const answerOf = (description: string, schema: v.GenericSchema, isLive = false) => {
-  const json = jsonResponse(description, schema);
-  return isLive ? { ...json, content: { ...json.content, ...liveContent } } : json;
+const scopeText = (needed: readonly Scope[]): string =>
+  `Needs the scope ${needed.map((name) => `\`${name}\``).join(" or ")}.`;
+
+const liveText = "With `accept: text/event-stream` the answer is sent again whenever it changes.";
+
+const answerOf = ({ answer, isLines, location, ...one }: Operation & { isLive?: boolean }) => {
+  const [, description, schema] = answer;
+  const answered = jsonResponse(description, schema, {
+    ...(isLines && { type: linesType }),
+    ...(location !== undefined && { headers: locationOf("operation", location) }),
+  });
+  return one.isLive ? { ...answered, content: { ...answered.content, ...liveContent } } : answered;
 };
+
+export const linesType = "application/x-ndjson";
+
+const challenge = { "WWW-Authenticate": { $ref: "#/components/headers/Challenge" } };
+
+/** Headers that the document names for this API. */
+export const headers = {
+  Challenge: {
+    description: "How a key is sent",
+    schema: { type: "string" },
+    example: 'Bearer realm="outrider"',
+  },
+} as const;
 
 export type Change<T> = Readonly<{
   sql: Sql;

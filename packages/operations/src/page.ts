@@ -1,8 +1,10 @@
 /** Pages of lists: so many entries, and a cursor that goes on behind the last one. */
 
 import { fault } from "@outrider/event";
+import { about, nameOf } from "@outrider/http";
 import * as v from "valibot";
-import { limitOf } from "./inputs.ts";
+import { form } from "./forms.ts";
+import { exampleCursor, limitOf } from "./inputs.ts";
 
 export type Page<T> = Readonly<{
   items: readonly T[];
@@ -11,8 +13,15 @@ export type Page<T> = Readonly<{
 }>;
 
 /** The form of a page. */
-export const pageOf = <S extends v.GenericSchema>(item: S) =>
-  v.strictObject({ items: v.array(item), next: v.nullable(v.string()) });
+export const pageOf = <const S extends v.GenericSchema>(item: S) =>
+  form(`${nameOf(item)}Page`, "Some of a list.", {
+    items: about(v.array(item), "In the order of the list"),
+    next: about(
+      v.nullable(v.string()),
+      "To be sent as `cursor` for what follows; null: there is no more",
+      exampleCursor,
+    ),
+  });
 
 /**
  * Of `limit + 1` entries that were asked for, the page; `positionOf` says where one stands in the

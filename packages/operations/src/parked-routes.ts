@@ -1,9 +1,10 @@
 /** `/v1/parked`: keys with an event that failed. */
 
+import { about } from "@outrider/http";
 import { Hono } from "hono";
 import * as v from "valibot";
 import type { OperationsDeps } from "./api.ts";
-import { count, id, uuidForm, when } from "./forms.ts";
+import { count, form, id, uuidForm, when } from "./forms.ts";
 import { idParam, limitOf, listQuery } from "./inputs.ts";
 import { look } from "./operation.ts";
 import type { OperationsEnv } from "./operation.ts";
@@ -11,29 +12,41 @@ import { decode, idPage, pageOf, pageProblems, toPage } from "./page.ts";
 import { parkedDecisions, parkedFilter } from "./parked-decisions.ts";
 import { listParked, listQueue, parkedStates, readParkedKey } from "./parked.ts";
 
-const parkedEvent = v.strictObject({
-  eventId: uuidForm,
-  partition: count,
-  offset: count,
-  state: v.picklist(["due", "dead"]),
-  runs: count,
-  attempts: count,
-  lost: count,
-  killed: count,
-  code: v.nullable(v.string()),
-  message: v.nullable(v.string()),
-  parkedAt: when,
+const parkedEvent = form("ParkedEvent", "An event of a parked key.", {
+  eventId: about(uuidForm, "Its id"),
+  partition: about(count, "The partition of its record", 3),
+  offset: about(count, "The offset of its record", 1042),
+  state: about(v.picklist(["due", "dead"]), "Due: it will be run; dead: a letter holds it"),
+  runs: about(count, "Runs of it alone that failed", 4),
+  attempts: about(count, "Those of them that count", 3),
+  lost: about(count, "Runs whose worker was not heard of again", 0),
+  killed: about(count, "Processes that it has ended", 0),
+  code: about(
+    v.nullable(v.string()),
+    "The code of its last failure; null: it waits behind another event",
+    "unavailable",
+  ),
+  message: about(
+    v.nullable(v.string()),
+    "Its last failure; null: it waits behind another event",
+    "The receipts service answered 503",
+  ),
+  parkedAt: about(when, "When it was parked"),
 });
 
-const parkedKey = v.strictObject({
-  id,
-  handler: v.string(),
-  topic: v.string(),
-  key: v.string(),
-  state: v.picklist(parkedStates),
-  dueAt: v.nullable(when),
-  parkedAt: when,
-  events: count,
+const parkedKey = form("ParkedKey", "A key with an event that failed.", {
+  id: about(id, "Its number", 7),
+  handler: about(v.string(), "The handler whose event failed", "shop.receipt"),
+  topic: about(v.string(), "The topic of the events", "order-events"),
+  key: about(v.string(), "The key, as text; what is no UTF-8 is replaced", "order-4711"),
+  state: about(
+    v.picklist(parkedStates),
+    "A worker runs its first event, it is due, it waits, or a dead letter holds it",
+    "waiting",
+  ),
+  dueAt: about(v.nullable(when), "When its first event is run; null: a dead letter holds it"),
+  parkedAt: about(when, "When it was parked"),
+  events: about(count, "Its first event and what waits behind it, counted up to 100,000", 4),
   first: parkedEvent,
 });
 
@@ -46,7 +59,6 @@ export const parkedRoutes = (deps: OperationsDeps) =>
       look({
         id: "listParked",
         scope: "events:read",
-        summary: "Parked keys, those that have been parked the longest first",
         answer: [200, "A page of keys", pageOf(parkedKey)],
         problems: pageProblems,
       }),
@@ -64,7 +76,6 @@ export const parkedRoutes = (deps: OperationsDeps) =>
       look({
         id: "getParked",
         scope: "events:read",
-        summary: "A parked key",
         answer: [200, "The key", parkedKey],
         problems: gone,
       }),
@@ -76,7 +87,6 @@ export const parkedRoutes = (deps: OperationsDeps) =>
       look({
         id: "listParkedEvents",
         scope: "events:read",
-        summary: "What waits in a parked key, in the order in which it will run",
         answer: [200, "A page of events", pageOf(parkedEvent)],
         problems: { ...gone, ...pageProblems },
       }),

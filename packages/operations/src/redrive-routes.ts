@@ -1,68 +1,99 @@
 /** `/v1/redrives`: operations that redrive many dead letters. This process drives them. */
 
-import { fields, jsonBody, query } from "@outrider/http";
+import { about, fields, jsonBody, named, query } from "@outrider/http";
 import { cancelRedrive, createRedrive, listRedrives, pauseRedrive } from "@outrider/redrive";
-import { previewRedrive, readRedrive, resumeRedrive } from "@outrider/redrive";
+import { previewRedrive, readRedrive, redriveDefaults, resumeRedrive } from "@outrider/redrive";
 import type { Change as RedriveChange } from "@outrider/redrive";
 import type { TransactionSql } from "@outrider/postgres";
 import { Hono } from "hono";
 import type { Context } from "hono";
 import * as v from "valibot";
 import type { OperationsDeps } from "./api.ts";
-import { acceptedForm, count, doneForm, id, when } from "./forms.ts";
+import { acceptedForm, count, doneForm, form, id, when } from "./forms.ts";
 import { idParam, listQuery, reason } from "./inputs.ts";
-import { letterFilter, letterFilterOf, selection, selectionOf } from "./letter-filter.ts";
+import { all, letterFilter, letterFilterOf, selection, selectionOf } from "./letter-filter.ts";
 import { change, look, operation } from "./operation.ts";
 import type { OperationsEnv } from "./operation.ts";
 import { idPage, pageOf, pageProblems } from "./page.ts";
 
 const states = ["running", "paused", "done", "cancelled"] as const;
+const stateFilter = about(
+  v.picklist(states, `must be one of ${states.join(", ")}`),
+  "Only those in this state",
+);
 
 const summary = {
-  id,
-  state: v.picklist(states),
-  filter: v.record(v.string(), v.unknown()),
-  by: v.string(),
-  reason: v.string(),
-  ratePerS: v.number(),
-  canary: count,
-  failuresMax: count,
-  total: count,
-  message: v.nullable(v.string()),
-  changedBy: v.nullable(v.string()),
-  createdAt: when,
-  changedAt: when,
+  id: about(id, "Its number", 7),
+  state: about(v.picklist(states), "Whether it goes on; done: all its letters are decided"),
+  filter: about(v.record(v.string(), v.unknown()), "Which letters were meant", {
+    handler: "shop.receipt",
+  }),
+  by: about(v.string(), "Who has begun it: the name of a key", "ann"),
+  reason: about(v.string(), "Why", "the receipts service is back"),
+  ratePerS: about(v.number(), "Most letters a second", 50),
+  canary: about(count, "So many go first, and the others when these are handled", 1),
+  failuresMax: about(count, "It pauses when so many are given up again", 5),
+  total: about(count, "Its letters", 120),
+  message: about(
+    v.nullable(v.string()),
+    "Why it is in its state; null: nothing is to be said",
+    "5 events were given up again",
+  ),
+  changedBy: about(v.nullable(v.string()), "Who has changed its state; null: itself", "ann"),
+  createdAt: about(when, "When it was begun"),
+  changedAt: about(when, "When it was changed, the last time"),
 };
 
-const redrive = v.strictObject({
+const redriveSummary = form("RedriveSummary", "A redrive of many letters.", summary);
+
+const redrive = form("Redrive", "A redrive, and what has become of its letters.", {
   ...summary,
-  waiting: count,
-  refused: count,
-  redriven: count,
-  handled: count,
-  pending: count,
-  failed: count,
+  waiting: about(count, "Letters that are not decided yet", 69),
+  refused: about(count, "Letters that somebody else had decided before", 1),
+  redriven: about(count, "Letters that are redriven", 50),
+  handled: about(count, "Events of these that are handled or published by now", 48),
+  pending: about(count, "Events of these that are under way", 2),
+  failed: about(count, "Events of these that were given up again", 0),
 });
 
-const previewForm = v.strictObject({
-  letters: count,
-  keys: count,
-  groups: v.array(
-    v.strictObject({
-      handler: v.nullable(v.string()),
-      topic: v.string(),
-      code: v.string(),
-      letters: count,
-    }),
-  ),
-  outOfOrder: v.strictObject({ letters: count, keys: count }),
-  handled: count,
-  waiting: count,
-  undecodable: v.strictObject({
-    letters: count,
-    examples: v.array(v.strictObject({ id, why: v.string() })),
+const previewGroup = form("PreviewGroup", "Letters that would be redriven.", {
+  handler: about(v.nullable(v.string()), "Who gave up; null: the relay", "shop.receipt"),
+  topic: about(v.string(), "The topic of the events", "order-events"),
+  code: about(v.string(), "The code of the failure", "internal"),
+  letters: about(count, "How many", 12),
+});
+
+const undecodable = form("Undecodable", "A letter whose event cannot be read today.", {
+  id: about(id, "The letter", 7),
+  why: about(v.string(), "Why not", "No schema of order.order.created has version 9"),
+});
+
+const previewForm = form("RedrivePreview", "What a redrive would do.", {
+  letters: about(count, "Open letters that match", 12),
+  keys: about(count, "Keys that they are of", 10),
+  groups: about(v.array(previewGroup), "The letters by what they died of, at most 50 groups"),
+  outOfOrder: form("OutOfOrder", "Letters whose keys have gone on without them.", {
+    letters: about(count, "Events that would come after later ones of their keys", 0),
+    keys: about(count, "Keys that they are of", 0),
+  }),
+  handled: about(count, "Events that have been handled by now: redriving changes nothing", 0),
+  waiting: about(count, "Events behind them that go on, too", 3),
+  undecodable: form("UndecodableLetters", "Letters that would fail again.", {
+    letters: about(count, "How many", 0),
+    examples: about(v.array(undecodable), "The first of them"),
   }),
 });
+
+const idTexts = v.pipe(
+  v.string(),
+  v.maxLength(100_000),
+  v.regex(/^[1-9]\d{0,14}(,[1-9]\d{0,14})*$/, "must be ids with commas between them"),
+);
+
+const previewFilter = {
+  ...letterFilter,
+  ids: v.optional(about(idTexts, "The numbers of the letters, with commas", "7,8")),
+};
 
 export const redriveRoutes = (deps: OperationsDeps) =>
   new Hono<OperationsEnv>()
@@ -71,11 +102,10 @@ export const redriveRoutes = (deps: OperationsDeps) =>
       look({
         id: "listRedrives",
         scope: "events:read",
-        summary: "Redrives, the newest first",
-        answer: [200, "A page of redrives", pageOf(v.strictObject(summary))],
+        answer: [200, "A page of redrives", pageOf(redriveSummary)],
         problems: pageProblems,
       }),
-      listQuery({ state: v.optional(v.picklist(states, `must be one of ${states.join(", ")}`)) }),
+      listQuery({ state: v.optional(stateFilter) }),
       async (c) => {
         const { state, ...asked } = c.req.valid("query");
         const page = await idPage(asked, ({ limit, last }) =>
@@ -89,11 +119,10 @@ export const redriveRoutes = (deps: OperationsDeps) =>
       look({
         id: "previewRedrive",
         scope: "events:read",
-        summary: "What a redrive of the open letters that match would do",
         answer: [200, "Nothing is changed", previewForm],
         problems: { 422: "A filter is invalid" },
       }),
-      query(fields({ ...letterFilter, ids: v.optional(idTexts) })),
+      query(fields(previewFilter)),
       async (c) => {
         const { ids, ...wanted } = c.req.valid("query");
         const filter = { ...letterFilterOf(wanted), ids: ids?.split(",").map(Number) };
@@ -111,7 +140,6 @@ export const redriveRoutes = (deps: OperationsDeps) =>
       look({
         id: "getRedrive",
         scope: "events:read",
-        summary: "How far a redrive is",
         answer: [200, "The redrive", redrive],
         problems: { 404: "There is no such redrive" },
       }),
@@ -120,24 +148,46 @@ export const redriveRoutes = (deps: OperationsDeps) =>
     )
     .route("/", changes(deps));
 
-const idTexts = v.pipe(
-  v.string(),
-  v.maxLength(100_000),
-  v.regex(/^[1-9]\d{0,14}(,[1-9]\d{0,14})*$/, "must be ids with commas between them"),
+const wish = named(
+  fields({
+    filter: selection,
+    all,
+    reason,
+    ratePerS: v.optional(
+      about(
+        v.pipe(v.number("must be a number"), v.gtValue(0), v.maxValue(100_000)),
+        `Most letters a second; else ${redriveDefaults.ratePerS}`,
+        50,
+      ),
+    ),
+    canary: v.optional(
+      about(
+        v.pipe(v.number("must be a number"), v.integer(), v.minValue(0), v.maxValue(1_000_000)),
+        `So many go first, and the others when these are handled; else ${redriveDefaults.canary}`,
+        1,
+      ),
+    ),
+    failuresMax: v.optional(
+      about(
+        v.pipe(v.number("must be a number"), v.integer(), v.minValue(1), v.maxValue(1_000_000)),
+        `It pauses when so many are given up again; else ${redriveDefaults.failuresMax}`,
+        5,
+      ),
+    ),
+  }),
+  {
+    name: "NewRedrive",
+    description: "Which letters are redriven, how carefully, and why.",
+    examples: [
+      {
+        filter: { handler: "shop.receipt", code: "internal" },
+        reason: "the receipts service is back",
+        ratePerS: 50,
+        canary: 1,
+      },
+    ],
+  },
 );
-
-const wish = fields({
-  filter: selection,
-  all: v.optional(v.boolean("must be true or false")),
-  reason,
-  ratePerS: v.optional(v.pipe(v.number("must be a number"), v.gtValue(0), v.maxValue(100_000))),
-  canary: v.optional(
-    v.pipe(v.number("must be a number"), v.integer(), v.minValue(0), v.maxValue(1_000_000)),
-  ),
-  failuresMax: v.optional(
-    v.pipe(v.number("must be a number"), v.integer(), v.minValue(1), v.maxValue(1_000_000)),
-  ),
-});
 
 const changes = (deps: OperationsDeps) =>
   new Hono<OperationsEnv>()
@@ -146,15 +196,15 @@ const changes = (deps: OperationsDeps) =>
       operation({
         id: "createRedrive",
         scope: "dead-letters:redrive",
-        summary: "Redrive all open letters that match, as one operation",
         answer: [202, "It runs", acceptedForm],
+        location: "/v1/redrives/7",
         body: true,
         problems: { 404: "No open letter matches" },
       }),
       jsonBody(wish),
       async (c) => {
-        const { filter: wanted, all, ...options } = c.req.valid("json");
-        const filter = selectionOf({ filter: wanted, all });
+        const { filter: wanted, all: isAll, ...options } = c.req.valid("json");
+        const filter = selectionOf({ filter: wanted, all: isAll });
         const details = { filter, ...options };
         const target = (number: number) => `redrives/${number}`;
         const what = { sql: deps.sql, target, details };
@@ -166,30 +216,20 @@ const changes = (deps: OperationsDeps) =>
         return c.json({ id: made, url }, 202, { location: url });
       },
     )
-    .post(
-      "/:id/pause",
-      describeChange("pauseRedrive", "Decide nothing more for now"),
-      idParam("redrive"),
-      (c) => carryOut(c, { deps, ...c.req.valid("param") }, pauseRedrive),
+    .post("/:id/pause", describeChange("pauseRedrive"), idParam("redrive"), (c) =>
+      carryOut(c, { deps, ...c.req.valid("param") }, pauseRedrive),
     )
-    .post(
-      "/:id/resume",
-      describeChange("resumeRedrive", "Go on, whatever has failed so far"),
-      idParam("redrive"),
-      (c) => carryOut(c, { deps, ...c.req.valid("param") }, resumeRedrive),
+    .post("/:id/resume", describeChange("resumeRedrive"), idParam("redrive"), (c) =>
+      carryOut(c, { deps, ...c.req.valid("param") }, resumeRedrive),
     )
-    .post(
-      "/:id/cancel",
-      describeChange("cancelRedrive", "Leave the rest as it is"),
-      idParam("redrive"),
-      (c) => carryOut(c, { deps, ...c.req.valid("param") }, cancelRedrive),
+    .post("/:id/cancel", describeChange("cancelRedrive"), idParam("redrive"), (c) =>
+      carryOut(c, { deps, ...c.req.valid("param") }, cancelRedrive),
     );
 
-const describeChange = (operationId: string, text: string) =>
+const describeChange = (changeId: "pauseRedrive" | "resumeRedrive" | "cancelRedrive") =>
   operation({
-    id: operationId,
+    id: changeId,
     scope: "dead-letters:redrive",
-    summary: text,
     answer: [200, "It is done", doneForm],
     problems: { 404: "There is no such redrive", 409: "It is in another state" },
   });

@@ -3,37 +3,51 @@
  * a machine with the handler's code.
  */
 
+import { about } from "@outrider/http";
 import { cancelReplay, listReplays, readReplay } from "@outrider/redrive";
 import { Hono } from "hono";
 import * as v from "valibot";
 import type { OperationsDeps } from "./api.ts";
-import { count, doneForm, id, when } from "./forms.ts";
+import { count, doneForm, form, id, when } from "./forms.ts";
 import { idParam, listQuery } from "./inputs.ts";
 import { change, look, operation } from "./operation.ts";
 import type { OperationsEnv } from "./operation.ts";
 import { idPage, pageOf, pageProblems } from "./page.ts";
 
 const states = ["running", "done", "cancelled"] as const;
+const stateFilter = about(
+  v.picklist(states, `must be one of ${states.join(", ")}`),
+  "Only those in this state",
+);
 
 const summary = {
-  id,
-  state: v.picklist(states),
-  handler: v.string(),
-  ranAs: v.string(),
-  topic: v.string(),
-  by: v.string(),
-  reason: v.string(),
-  createdAt: when,
-  changedAt: when,
+  id: about(id, "Its number", 7),
+  state: about(v.picklist(states), "Whether it goes on"),
+  handler: about(v.string(), "The handler that reads again", "shop.order-summary"),
+  ranAs: about(v.string(), "The name that its outcomes stand under", "shop.order-summary#7"),
+  topic: about(v.string(), "The topic that is read", "order-events"),
+  by: about(v.string(), "Who has begun it", "ann"),
+  reason: about(v.string(), "Why", "a column was added"),
+  createdAt: about(when, "When it was begun"),
+  changedAt: about(when, "When it was changed, the last time"),
 };
 
-const replay = v.strictObject({
+const replaySummary = form("ReplaySummary", "A topic that a handler reads again.", summary);
+
+const range = form("ReplayRange", "How far a replay is in a partition.", {
+  partition: about(count, "The partition", 3),
+  begin: about(count, "The first offset that is read", 0),
+  next: about(count, "Everything below this offset is done", 512),
+  until: about(count, "The first offset that is not read", 1042),
+});
+
+const replay = form("Replay", "A replay, and how far it is.", {
   ...summary,
-  ranges: v.array(v.strictObject({ partition: count, begin: count, next: count, until: count })),
-  records: count,
-  passed: count,
-  parked: count,
-  dead: count,
+  ranges: about(v.array(range), "What is read, by partition"),
+  records: about(count, "Records that are read in all", 1042),
+  passed: about(count, "Records below which everything has an outcome", 512),
+  parked: about(count, "Events under a name of its own that wait for another try", 0),
+  dead: about(count, "Events under a name of its own that were given up", 0),
 });
 
 export const replayRoutes = ({ sql }: OperationsDeps) =>
@@ -43,11 +57,10 @@ export const replayRoutes = ({ sql }: OperationsDeps) =>
       look({
         id: "listReplays",
         scope: "events:read",
-        summary: "Replays, the newest first",
-        answer: [200, "A page of replays", pageOf(v.strictObject(summary))],
+        answer: [200, "A page of replays", pageOf(replaySummary)],
         problems: pageProblems,
       }),
-      listQuery({ state: v.optional(v.picklist(states, `must be one of ${states.join(", ")}`)) }),
+      listQuery({ state: v.optional(stateFilter) }),
       async (c) => {
         const { state, ...asked } = c.req.valid("query");
         const page = await idPage(asked, ({ limit, last }) =>
@@ -61,7 +74,6 @@ export const replayRoutes = ({ sql }: OperationsDeps) =>
       look({
         id: "getReplay",
         scope: "events:read",
-        summary: "How far a replay is",
         answer: [200, "The replay", replay],
         problems: { 404: "There is no such replay" },
       }),
@@ -73,7 +85,6 @@ export const replayRoutes = ({ sql }: OperationsDeps) =>
       operation({
         id: "cancelReplay",
         scope: "dead-letters:redrive",
-        summary: "End a replay; what has been run stays so",
         answer: [200, "It is cancelled", doneForm],
         problems: { 404: "There is no such replay", 409: "It is over" },
       }),

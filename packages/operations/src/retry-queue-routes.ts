@@ -1,43 +1,62 @@
 /** `/v1/retry-queue`: the timers of parked keys as Redis holds them. */
 
 import { fault } from "@outrider/event";
-import { fields, query } from "@outrider/http";
+import { about, fields, query } from "@outrider/http";
 import { Hono } from "hono";
 import * as v from "valibot";
 import type { OperationsDeps } from "./api.ts";
-import { count, id, when } from "./forms.ts";
+import { count, form, id, listOf, when } from "./forms.ts";
 import { limitOf, paging } from "./inputs.ts";
 import { look } from "./operation.ts";
 import type { OperationsEnv } from "./operation.ts";
 import { disagreements, readQueueNames, readRetries } from "./retry-queue.ts";
 
 const timedKey = {
-  id,
-  handler: v.string(),
-  topic: v.string(),
-  key: v.string(),
-  dueAt: v.nullable(when),
-  isTimed: v.boolean(),
+  id: about(id, "The number of the parked key", 7),
+  handler: about(v.string(), "The handler whose event failed", "shop.receipt"),
+  topic: about(v.string(), "The topic of the events", "order-events"),
+  key: about(v.string(), "The key, as text", "order-4711"),
+  dueAt: about(v.nullable(when), "When its first event is run; null: a dead letter holds it"),
+  isTimed: about(v.boolean(), "A timer was set for that time"),
 };
 
-const queue = v.strictObject({
-  queue: v.string(),
-  counts: v.strictObject({ waiting: count, delayed: count, active: count, failed: count }),
-  jobs: v.array(
-    v.strictObject({
-      id: v.string(),
-      timer: v.string(),
-      state: v.picklist(["waiting", "delayed", "active", "failed"]),
-      dueAt: when,
-      startedAt: v.nullable(when),
-      attemptsMade: count,
-      failedReason: v.nullable(v.string()),
-      parked: v.nullable(v.strictObject(timedKey)),
-      disagreement: v.nullable(v.picklist(disagreements)),
-    }),
+const counts = form("TimerCounts", "Timers of a queue, by their state in Redis.", {
+  waiting: about(count, "Due, and not taken yet", 0),
+  delayed: about(count, "Not due yet", 4),
+  active: about(count, "Taken by a worker", 0),
+  failed: about(count, "Failed; the keys are found all the same", 0),
+});
+
+const timer = form("Timer", "A timer in Redis, beside its parked key.", {
+  id: about(v.string(), "The job in Redis", "7-1769860800000"),
+  timer: about(v.string(), "What it was set with: the number of the parked key", "7"),
+  state: about(v.picklist(["waiting", "delayed", "active", "failed"]), "Its state in Redis"),
+  dueAt: about(when, "When it is due"),
+  startedAt: about(v.nullable(when), "When a worker took it; null: none has"),
+  attemptsMade: about(count, "How often it was run", 0),
+  failedReason: about(v.nullable(v.string()), "Why it failed; null: it has not", "no answer"),
+  parked: about(
+    v.nullable(form("TimedKey", "A parked key, as the timers see it.", timedKey)),
+    "Its parked key; null: the key has gone on",
   ),
-  isWhole: v.boolean(),
-  missing: v.array(v.strictObject({ ...timedKey, disagreement: v.picklist(["no timer"]) })),
+  disagreement: about(
+    v.nullable(v.picklist(disagreements)),
+    "How the two disagree; null: they do not",
+    "another due time",
+  ),
+});
+
+const missingTimer = form("MissingTimer", "A parked key whose timer Redis has lost.", {
+  ...timedKey,
+  disagreement: about(v.picklist(["no timer"]), "Workers find it by looking, up to 1 s late"),
+});
+
+const queue = form("RetryQueue", "The timers of an app's workers.", {
+  queue: about(v.string(), "Its name", "shop"),
+  counts,
+  jobs: about(v.array(timer), "In the order in which they are due"),
+  isWhole: about(v.boolean(), "All timers are listed"),
+  missing: about(v.array(missingTimer), "Parked keys whose timer should be listed and is not"),
 });
 
 export const retryQueueRoutes = ({ sql, retryQueues }: OperationsDeps) =>
@@ -46,11 +65,22 @@ export const retryQueueRoutes = ({ sql, retryQueues }: OperationsDeps) =>
     look({
       id: "getRetryQueue",
       scope: "events:read",
-      summary: "Timers in Redis, each beside its parked key, and where the two disagree",
-      answer: [200, "A queue for each app with workers", v.strictObject({ items: v.array(queue) })],
-      problems: { 422: "A filter is invalid" },
+      answer: [
+        200,
+        "A queue for each app with workers",
+        listOf(queue, "A queue for each app with workers"),
+      ],
+      problems: {
+        422: "A filter is invalid",
+        503: "The database or Redis cannot be reached, or there is no Redis.",
+      },
     }),
-    query(fields({ queue: v.optional(queueName), limit: paging.limit })),
+    query(
+      fields({
+        queue: v.optional(about(queueName, "One queue; all of them where none is named", "shop")),
+        limit: paging.limit,
+      }),
+    ),
     async (c) => {
       const { queue: wanted, limit } = c.req.valid("query");
       if (!retryQueues) throw fault("unavailable", "REDIS_URL is not set: there are no timers");

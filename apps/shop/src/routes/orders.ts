@@ -1,16 +1,17 @@
 /** The write side of orders. A malformed order id is an unknown one: 404. */
 
 import { fault } from "@outrider/event";
-import { answerOnce, fields, idempotentRequest, jsonBody, responseOf } from "@outrider/http";
-import { idempotencyKeyParameter, jsonResponse, problemResponses } from "@outrider/http";
+import { answerOnce, idempotentRequest, jsonBody, responseOf } from "@outrider/http";
+import { idempotencyKeyParameter, jsonResponse, locationOf } from "@outrider/http";
+import { problemResponses, retryAfter } from "@outrider/http";
 import type { Answer, Api, ApiEnv } from "@outrider/http";
 import { eq } from "drizzle-orm";
 import type { Context } from "hono";
 import { describeRoute } from "hono-openapi";
 import { cancelOrder } from "../cancel-order.ts";
-import { newOrder, order, orderOf, reason } from "../order.ts";
+import { cancellation, exampleOrderId, newOrder, order, orderOf } from "../order.ts";
 import type { Order } from "../order.ts";
-import { orderIdOf } from "../order-id.ts";
+import { orderIdOf, orderIdParameter } from "../order-id.ts";
 import { placeOrder } from "../place-order.ts";
 import type { ShopDeps } from "../shop.ts";
 import { orders } from "../tables.ts";
@@ -25,7 +26,7 @@ export const addOrderRoutes = (app: Api, deps: ShopDeps): void => {
     });
   });
 
-  app.post("/v1/orders/:id/cancel", describeCancel, jsonBody(fields({ reason })), async (c) => {
+  app.post("/v1/orders/:id/cancel", describeCancel, jsonBody(cancellation), async (c) => {
     const input = { orderId: orderIdOf(c.req.param("id")), ...c.req.valid("json") };
     return carryOut(deps, c, async (work) => answer(200, await cancelOrder(work, input)));
   });
@@ -67,34 +68,50 @@ const bodyProblems = {
 
 const describePlace = describeRoute({
   operationId: "placeOrder",
+  tags: ["Orders"],
   summary: "Place an order",
+  description:
+    "Writes the order and its event `order.order.created` in one transaction. With an " +
+    "Idempotency-Key it may be sent again whenever its outcome is not known.",
   parameters: [idempotencyKeyParameter],
   responses: {
-    201: {
-      ...jsonResponse("The order", order),
-      headers: { Location: { description: "Path of the order", schema: { type: "string" } } },
-    },
-    ...problemResponses({ ...bodyProblems, 409: "A request with this key is still running" }),
+    201: jsonResponse("The order", order, {
+      headers: locationOf("order", `/v1/orders/${exampleOrderId}`),
+    }),
+    ...problemResponses(
+      { ...bodyProblems, 409: "A request with this key is still running" },
+      { 409: retryAfter },
+    ),
   },
 });
 
 const describeCancel = describeRoute({
   operationId: "cancelOrder",
+  tags: ["Orders"],
   summary: "Cancel an order",
-  parameters: [idempotencyKeyParameter],
+  description:
+    "Cancels an order that is placed, and writes its event `order.order.cancelled` in the same " +
+    "transaction.",
+  parameters: [orderIdParameter, idempotencyKeyParameter],
   responses: {
     200: jsonResponse("The cancelled order", order),
-    ...problemResponses({
-      ...bodyProblems,
-      404: "There is no such order",
-      409: "The order is cancelled already, or a request with this key is still running",
-    }),
+    ...problemResponses(
+      {
+        ...bodyProblems,
+        404: "There is no such order",
+        409: "The order is cancelled already, or a request with this key is still running",
+      },
+      { 409: retryAfter },
+    ),
   },
 });
 
 const describeGet = describeRoute({
   operationId: "getOrder",
-  summary: "An order as it was last written",
+  tags: ["Orders"],
+  summary: "Get an order",
+  description: "The order as it was last written, from the table that is written.",
+  parameters: [orderIdParameter],
   responses: {
     200: jsonResponse("The order", order),
     ...problemResponses({ 404: "There is no such order" }),
