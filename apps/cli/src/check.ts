@@ -11,8 +11,8 @@ const checks: readonly Check[] = [
   { name: "types", args: ["check", "--no-script"] },
   { name: "lint", args: ["node_modules/oxlint/bin/oxlint", "--deny-warnings"] },
   { name: "format", args: ["fmt", "--no-script", "--print-width=100", "--check"] },
-  { name: "tidy", args: ["test", "./test/tidy.test.ts"] },
-  { name: "openapi", args: ["test", "./test/openapi.test.ts"] },
+  { name: "tidy", args: ["test", "--timeout=30000", "./test/tidy.test.ts"] },
+  { name: "openapi", args: ["test", "--timeout=30000", "./test/openapi.test.ts"] },
 ];
 
 /** Runs all checks at once; one line each, and the output of those that found something. */
