@@ -101,11 +101,14 @@ export const checkSecurity = (
     const { security = document.security ?? [], responses } = operation;
     const needed = security.flatMap((one) => Object.values(one).flat());
     const unknown = needed.filter((scope) => !scopes.includes(scope));
-    const answers = ["401", "403", "429"].filter((status) => status in responses);
+    const ofKeys = isGuarded ? ["401", "403", "429"] : ["401", "403"];
+    const answers = ofKeys.filter((status) => status in responses);
     return [
       ...(isGuarded === needed.length > 0 ? [] : ["is guarded or open by mistake"]),
       ...unknown.map((scope) => `needs ${scope}, which is no scope`),
-      ...(answers.length === (isGuarded ? 3 : 0) ? [] : [`says of keys: ${answers.join()}`]),
+      ...(answers.length === (isGuarded ? ofKeys.length : 0)
+        ? []
+        : [`says of keys: ${answers.join()}`]),
     ].map((what) => `${method} ${path} ${what}`);
   });
 

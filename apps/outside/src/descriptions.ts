@@ -68,6 +68,8 @@ const wanted = named(v.record(v.string(), v.unknown()), {
   examples: [{ orderId: "order-4711", customerId: "ada", currency: "EUR", totalMinor: 900 }],
 });
 
+/** Any status; the two that say when to try again are named, since docs pages know no ranges. */
+const toldToFail = "It was told to fail";
 const slow = { 504: problemDescription(504, "It took too long") };
 const large = { 413: problemDescription(413, "The body is too large") };
 
@@ -86,8 +88,10 @@ export const describeSend = describeRoute({
     ...headersTooLarge,
     ...slow,
     "3XX": { description: "It was told to lead somewhere else" },
-    "4XX": problemDescription(429, "It was told to fail", retryAfter),
-    "5XX": problemDescription(503, "It was told to fail", retryAfter),
+    429: problemDescription(429, toldToFail, retryAfter),
+    503: problemDescription(503, toldToFail, retryAfter),
+    "4XX": problemDescription(429, toldToFail, retryAfter),
+    "5XX": problemDescription(503, toldToFail, retryAfter),
   },
 });
 

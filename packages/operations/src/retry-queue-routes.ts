@@ -28,7 +28,7 @@ const counts = form("TimerCounts", "Timers of a queue, by their state in Redis."
 });
 
 const timer = form("Timer", "A timer in Redis, beside its parked key.", {
-  id: about(v.string(), "The job in Redis", "7-1769860800000"),
+  id: about(v.string(), "The job in Redis", "7-cd6ed294-db24-463a-bc60-fa61a7429b3d"),
   timer: about(v.string(), "What it was set with: the number of the parked key", "7"),
   state: about(v.picklist(["waiting", "delayed", "active", "failed"]), "Its state in Redis"),
   dueAt: about(when, "When it is due"),
