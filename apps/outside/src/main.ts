@@ -4,6 +4,7 @@ import { createHealth } from "@outrider/http";
 import {
   createLogger,
   createRegistry,
+  listening,
   runProcess,
   setting,
   settingsOrExit,
@@ -16,6 +17,7 @@ const schema = v.strictObject({
   port: setting.port(9190),
   logLevel: setting.logLevel,
   deployment: setting.deployment,
+  outriderRun: setting.outriderRun,
 });
 
 const name = "outside";
@@ -23,11 +25,13 @@ const settings = settingsOrExit(schema, { env: Bun.env });
 const log = createLogger({ name, level: settings.logLevel });
 
 await runProcess({ name, log }, async (onStop) => {
-  const { host: hostname, port, deployment } = settings;
+  const { host, port, deployment, outriderRun: run } = settings;
   const app = createReceipts();
   const registry = createRegistry({ service: name, deployment });
-  app.route("/", createHealth({ checks: {}, registry }));
-  const server = Bun.serve({ hostname, port, fetch: app.fetch });
+  app.route("/", createHealth({ checks: {}, run, registry }));
+  const server = await listening({ host, port }, () =>
+    Bun.serve({ hostname: host, port, fetch: app.fetch }),
+  );
   onStop("server", () => server.stop());
   log.info({ url: server.url.href }, "listening");
 });
