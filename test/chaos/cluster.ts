@@ -4,13 +4,13 @@ import { randomBytes } from "node:crypto";
 import { chmodSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { choosePorts, silentReport } from "@outrider/stack";
+import { choosePort, silentReport } from "@outrider/stack";
 import type { Child } from "@outrider/stack";
 import { ensureJava } from "../../packages/stack/src/java.ts";
 import { ensureArchive } from "../../packages/stack/src/kafka-archive.ts";
 import { ensureKafkaJars } from "../../packages/stack/src/kafka-jars.ts";
 import { startNode } from "../../packages/stack/src/kafka.ts";
-import type { KafkaNode } from "../../packages/stack/src/kafka.ts";
+import type { KafkaNode, KafkaPorts } from "../../packages/stack/src/kafka.ts";
 import type { EmbeddedJob } from "../../packages/stack/src/service.ts";
 
 export type Cluster = Readonly<{
@@ -80,13 +80,10 @@ const describeNodes = async (job: EmbeddedJob): Promise<KafkaNode[]> => {
   const java = await ensureJava(need);
   const jars = await ensureKafkaJars(need, step);
   const archive = await ensureArchive(job, { java, jars }, step);
-  const names = Array.from({ length: size }, (_, at) => [`broker-${at}`, `controller-${at}`]);
-  const wanted = Object.fromEntries(names.flat().map((name) => [name, 0]));
-  const chosen = await choosePorts(stateDir, wanted);
-  const ports = names.map(([broker = "", controller = ""]) => ({
-    broker: chosen[broker] as number,
-    controller: chosen[controller] as number,
-  }));
+  const ports: KafkaPorts[] = [];
+  while (ports.length < size) {
+    ports.push({ broker: await choosePort([0]), controller: await choosePort([0]) });
+  }
   const voters = ports.map(({ controller }, at) => `${at + 1}@127.0.0.1:${controller}`).join(",");
   const id = randomBytes(16).toString("base64url");
   return ports.map((own, at) => ({

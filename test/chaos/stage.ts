@@ -91,13 +91,20 @@ export const startStage = async (
 const startOwnRedis = async (job: EmbeddedJob): Promise<Stage["redis"]> => {
   const port = await choosePort([0]);
   const { signal, crash, restart, url } = await keepRunning(() => startRedis(job, port));
-  return { signal, crash, restart, url: url(), forget: () => flushAll(port) };
+  return { signal, crash, restart, url: url(), forget: () => flushAll(url()) };
 };
 
-const flushAll = (port: number): Promise<void> =>
+const flushAll = (url: string): Promise<void> =>
   new Promise((resolve, reject) => {
-    const socket = connect({ port, host: "127.0.0.1" }, () => socket.write("FLUSHALL\r\n"));
-    socket.once("data", () => socket.end(() => resolve()));
+    const { port, password } = new URL(url);
+    const commands = `AUTH ${password}\r\nFLUSHALL\r\n`;
+    const socket = connect({ port: Number(port), host: "127.0.0.1" }, () => socket.write(commands));
+    let answer = "";
+    socket.on("data", (chunk) => {
+      answer += chunk.toString();
+      if (answer === "+OK\r\n+OK\r\n") socket.end(() => resolve());
+      else if (answer.includes("-")) socket.destroy(new Error(answer));
+    });
     socket.once("error", reject);
   });
 

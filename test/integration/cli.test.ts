@@ -1,16 +1,20 @@
 import { afterAll, describe, expect, test } from "bun:test";
 import { execFileSync } from "node:child_process";
+import { randomUUID } from "node:crypto";
 import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { isFault } from "@outrider/event";
+import { connect } from "@outrider/postgres";
 import { loadSettings } from "@outrider/runtime";
+import { choosePort, writeStackFile } from "@outrider/stack";
 import { check } from "../../apps/cli/src/check.ts";
 import { ensurePackages } from "../../apps/cli/src/install.ts";
 import { migrate } from "../../apps/cli/src/migrate.ts";
 import { cliSettings } from "../../apps/cli/src/settings.ts";
 import { topics } from "../../apps/cli/src/topics.ts";
 import { createTestContext } from "../support/cli.ts";
-import { testKafka } from "../support/environment.ts";
+import { createTestDatabase } from "../support/database.ts";
+import { testEnvironment, testKafka } from "../support/environment.ts";
 import { until } from "../support/until.ts";
 
 const folder = createTestContext().stateRoot;
@@ -47,6 +51,64 @@ describe("outrider migrate", () => {
     expect(isFault(error, "settings_invalid")).toBe(true);
     expect(String(error)).toContain("DATABASE_URL");
   });
+});
+
+describe("outrider migrate", () => {
+  const migrating = (databaseUrl: string) =>
+    migrate(createTestContext({ stateRoot: folder, settings: { databaseUrl } })).catch(
+      (error: unknown) => error,
+    );
+  const given = new URL(testEnvironment().DATABASE_URL ?? "");
+  const urlWith = (changes: Partial<Record<"port" | "username" | "pathname", string>>) =>
+    Object.assign(new URL(given), changes).href;
+
+  test("says in a sentence what is wrong with the database, and the next step", async () => {
+    const role = `nobody_${randomUUID().replaceAll("-", "")}`;
+    const admin = connect({ url: given.href, name: "test", poolMax: 1 });
+    await admin.unsafe(`create role ${role} login password '${given.password}'`);
+    try {
+      const nowhere = String(await choosePort([0]));
+      const wrong = {
+        unavailable: [urlWith({ port: nowhere }), /does not answer; start it, .*ECONNREFUSED/],
+        not_found: [urlWith({ pathname: "/none" }), /no such database; create it, .*"none"/],
+        forbidden: [urlWith({ username: role }), /lacks a right; grant it, .*permission denied/],
+      } as const;
+      for (const [code, [url, sentence]] of Object.entries(wrong)) {
+        const error = await migrating(url);
+        expect([isFault(error) && error.code, String(error)]).toEqual([
+          code,
+          expect.stringMatching(sentence),
+        ]);
+        expect(String(error)).not.toContain("\n");
+      }
+    } finally {
+      await admin.unsafe(`drop role ${role}`);
+      await admin.end();
+    }
+  });
+});
+
+test("migrate and topics find what runs in this folder, as the other verbs do", async () => {
+  const stateRoot = createTestContext().stateRoot;
+  const database = await createTestDatabase();
+  try {
+    mkdirSync(join(stateRoot, ".outrider"));
+    writeStackFile(join(stateRoot, ".outrider"), {
+      services: {
+        postgres: { url: database.url },
+        kafka: { url: testKafka().bootstrapServers },
+      },
+      apps: {},
+    });
+    const context = createTestContext({ stateRoot });
+    expect(await migrate(context)).toBe(0);
+    expect(context.said.join("\n")).toContain("up to date");
+    expect(await topics(context, "apply", { profile: "dev" })).toBe(0);
+    expect(await topics(context, "plan", { profile: "dev" })).toBe(0);
+  } finally {
+    await database.drop();
+    rmSync(stateRoot, { recursive: true, force: true });
+  }
 });
 
 describe("outrider topics", () => {

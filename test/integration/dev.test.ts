@@ -1,12 +1,14 @@
 import { afterAll, describe, expect, test } from "bun:test";
 import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { describeCluster } from "@outrider/broker";
 import { isFault } from "@outrider/event";
 import { identify, isAlive, readStackFile, removeData } from "@outrider/stack";
-import type { ProcessId, Running } from "@outrider/stack";
+import type { ProcessId, Running, StackFile } from "@outrider/stack";
 import { dev } from "../../apps/cli/src/dev.ts";
 import { createTestContext } from "../support/cli.ts";
 import type { TestContext } from "../support/cli.ts";
+import { hostileVariables } from "../support/hostile-variables.ts";
 import { someOrder } from "../support/shop.ts";
 import { until } from "../support/until.ts";
 
@@ -50,13 +52,49 @@ afterAll(async () => {
   }
 }, 60_000);
 
+/** Of somebody who has set much for other programs. */
+const hostileContext = (): TestContext => {
+  const context = newContext();
+  const host = { ...context.host, env: { ...context.host.env, ...hostileVariables } };
+  return Object.assign(context, { host });
+};
+
+const up = async (context: TestContext, running: Promise<number>): Promise<StackFile> => {
+  const upToNow = () => Promise.race([running, readStackFile(stateDir(context))]);
+  const found = await until(upToNow, { what: "stack.json", timeoutMs: 90_000, pollMs: 50 });
+  if (typeof found === "number") throw new Error(`dev has ended:\n${context.said.join("\n")}`);
+  return found;
+};
+
+/** Two that started at the same moment share nothing. */
+const expectApart = async (...stacks: readonly StackFile[]): Promise<void> => {
+  const all = stacks.flatMap(({ services, apps }) => [
+    ...Object.values(services),
+    ...Object.values(apps),
+  ]);
+  expect(new Set(all.map(({ url }) => url)).size).toBe(16);
+  const clusters = stacks.map(async ({ services }) => {
+    const cluster = await describeCluster({ bootstrapServers: services.kafka?.url ?? "" });
+    return cluster.id;
+  });
+  expect(new Set(await Promise.all(clusters)).size).toBe(2);
+};
+
+/** The apps say in their logs what they run with. */
+const expectOnLoopback = (context: TestContext): void => {
+  for (const name of ["shop", "relay", "ops", "shop-worker"]) {
+    const log = readFileSync(join(stateDir(context), "logs", `${name}.log`), "utf8");
+    expect(log).toContain('"HOST":"127.0.0.1"');
+  }
+};
+
 describe("outrider dev", () => {
-  test("starts everything, restarts what dies, and stops it all within ten seconds", async () => {
-    const context = newContext();
-    const running = startDev(context);
-    const upToNow = () => Promise.race([running, readStackFile(stateDir(context))]);
-    const first = await until(upToNow, { what: "stack.json", timeoutMs: 90_000, pollMs: 50 });
-    if (typeof first === "number") throw new Error(`dev has ended:\n${context.said.join("\n")}`);
+  test("starts everything beside another one, restarts what dies, stops within 10 s", async () => {
+    const [context, neighbour] = [newContext(), hostileContext()];
+    const [running, neighbours] = [startDev(context), startDev(neighbour, true)];
+    const [first, second] = await Promise.all([up(context, running), up(neighbour, neighbours)]);
+    await expectApart(first, second);
+    expectOnLoopback(neighbour);
 
     // Only what it started has a pid, and all of it was started here.
     expect(Object.keys(first.services).toSorted()).toEqual(["kafka", "postgres", "redis"]);
@@ -110,19 +148,14 @@ describe("outrider dev", () => {
     expect(performance.now() - stopStartedMs).toBeLessThan(10_000);
     expect(ids.filter(isAlive)).toEqual([]);
     expect(readStackFile(stateDir(context))).toBeUndefined();
-  }, 180_000);
 
-  test("ends with 1 and stops the rest when a service has ended by itself", async () => {
-    const context = newContext();
-    const running = startDev(context, true);
-    const file = () => readStackFile(stateDir(context));
-    const { services } = await until(file, { what: "stack.json", timeoutMs: 90_000 });
-    const ids = recorded(context);
-    process.kill(services.kafka?.pid ?? 0, "SIGKILL");
-    expect(await running).toBe(1);
-    expect(context.said.join("\n")).toContain("kafka has ended by itself");
-    expect(ids.filter(isAlive)).toEqual([]);
-  }, 180_000);
+    // A service that has ended by itself ends the rest, with exit code 1.
+    const theirs = recorded(neighbour);
+    process.kill(second.services.kafka?.pid ?? 0, "SIGKILL");
+    expect(await neighbours).toBe(1);
+    expect(neighbour.said.join("\n")).toContain("kafka has ended by itself");
+    expect(theirs.filter(isAlive)).toEqual([]);
+  }, 240_000);
 
   test("told to stop while its apps start leaves nothing behind", async () => {
     const context = newContext();

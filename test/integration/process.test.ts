@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { findNodeBinary } from "@outrider/stack";
+import { testEnvironment } from "../support/environment.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "outrider-process-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -54,6 +55,23 @@ for (const [name, runtime] of Object.entries(runtimes)) {
         });
       });
     }
+
+    test("that cannot listen names the setting and what to do", async () => {
+      const taken = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data: () => {} } });
+      const wrong = [
+        ["myhost.example", "0", /HOST is myhost\.example, where .* set it to an address/],
+        ["127.0.0.1", String(taken.port), /Port \d+ of 127\.0\.0\.1 is taken .*set PORT/],
+      ] as const;
+      for (const [HOST, PORT, sentence] of wrong) {
+        const child = Bun.spawn([runtime, script, "listens"], {
+          env: { ...testEnvironment(), HOST, PORT },
+          stdout: "pipe",
+        });
+        expect(await new Response(child.stdout).text()).toMatch(sentence);
+        expect(await child.exited).toBe(1);
+      }
+      taken.stop(true);
+    });
 
     test("that hangs while stopping releases the rest and ends in time, with 1", async () => {
       const started = performance.now();

@@ -22,6 +22,14 @@ afterAll(async () => {
   await database?.drop();
 });
 
+test("an HTTP process that cannot listen on its HOST names it", async () => {
+  const outside = join(import.meta.dirname, "../../apps/outside/src/main.ts");
+  const env = { HOST: "myhost.example", PORT: "0" };
+  const child = Bun.spawn([process.execPath, outside], { env, stdout: "pipe" });
+  expect(await new Response(child.stdout).text()).toContain("HOST is myhost.example");
+  expect(await child.exited).toBe(1);
+});
+
 const start = (env: Record<string, string>) =>
   Bun.spawn([process.execPath, entry], { env, stdout: "pipe", stderr: "pipe" });
 

@@ -185,7 +185,7 @@ describe("an embedded stack", () => {
     const stack = await start();
     try {
       process.kill(stack.services.kafka.pid ?? 0, "SIGKILL");
-      expect(await stack.died).toBe("kafka");
+      expect((await stack.died).name).toBe("kafka");
     } finally {
       await stack.stop();
     }

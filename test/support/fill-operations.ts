@@ -31,7 +31,8 @@ export const fillOperations = async (
   await sql`
     insert into outrider.parked_heads (handler, topic, key, due_at, timer_at, created_at)
     select 'shop.handler-' || n % 20, 'topic-' || n % 10, convert_to('parked-' || n, 'UTF8'),
-      case when n % 10 = 0 then 'infinity'::timestamptz else later.at end, later.at, now() - (${parked}::int - n) * interval '1 s'
+      case when n % 10 = 0 then 'infinity'::timestamptz else later.at end, later.at,
+      now() - (${parked}::int - n) * interval '1 s'
     from generate_series(1, ${parked}::int) n
     -- none comes due while somebody looks
     cross join lateral (select now() + interval '2 h' + n % 600 * interval '1 s') as later (at)`;

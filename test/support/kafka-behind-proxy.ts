@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { KafkaConnection } from "@outrider/event";
-import { choosePorts, describeHost, silentReport } from "@outrider/stack";
+import { choosePort, describeHost, silentReport } from "@outrider/stack";
 import { startKafka } from "../../packages/stack/src/kafka.ts";
 import { createProxy } from "../chaos/proxy.ts";
 import type { Proxy } from "../chaos/proxy.ts";
@@ -25,7 +25,7 @@ export const startKafkaBehindProxy = async (): Promise<KafkaBehindProxy> => {
   const folder = mkdtempSync(join(tmpdir(), "outrider-kafka-"));
   const stateDir = join(folder, ".outrider");
   mkdirSync(stateDir, { recursive: true });
-  const { broker = 0, controller = 0 } = await choosePorts(stateDir, { broker: 0, controller: 0 });
+  const [broker, controller] = [await choosePort([0]), await choosePort([0])];
   let connections = 0;
   const proxy = await createProxy(() => {
     connections += 1;

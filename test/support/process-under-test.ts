@@ -2,7 +2,7 @@
 
 import { execFileSync } from "node:child_process";
 import { open } from "node:fs";
-import { createLogger, runProcess } from "@outrider/runtime";
+import { createLogger, runProcess, serveOnNode } from "@outrider/runtime";
 import { fault } from "@outrider/event";
 
 const behaviour = process.argv[2];
@@ -27,6 +27,10 @@ await runProcess({ name: "tested", log, stopTimeoutMs: 1_500 }, async (onStop) =
     const [pipe = ""] = process.argv.slice(3);
     execFileSync("mkfifo", [pipe]);
     open(pipe, "r", () => {});
+  }
+  if (behaviour === "listens") {
+    const { HOST: host = "", PORT: port } = process.env;
+    await serveOnNode({ host, port: Number(port), fetch: () => new Response() });
   }
   if (behaviour === "fails") throw fault("unavailable", "No database at all");
   if (behaviour === "throws") setTimeout(() => JSON.parse("{"), 10);

@@ -1,9 +1,9 @@
 /** A Redis of a test's own, on a port that stays, to be ended and started again. */
 
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { choosePort, describeHost, silentReport, startRedis } from "@outrider/stack";
+import { choosePort, describeHost, redisUrlOf, silentReport, startRedis } from "@outrider/stack";
 import type { RunningService } from "@outrider/stack";
 import { testEnvironment } from "./environment.ts";
 
@@ -27,6 +27,7 @@ const stopMs = 2_000;
 export const createRedisUnderTest = async (): Promise<RedisUnderTest> => {
   const folder = mkdtempSync(join(tmpdir(), "outrider-redis-"));
   const stateDir = join(folder, ".outrider");
+  mkdirSync(stateDir);
   const port = await choosePort([0]);
   const host = describeHost(testEnvironment());
   let service: RunningService | undefined;
@@ -35,7 +36,7 @@ export const createRedisUnderTest = async (): Promise<RedisUnderTest> => {
     if (service?.pid) process.kill(service.pid, name);
   };
   return {
-    url: `redis://127.0.0.1:${port}`,
+    url: await redisUrlOf(stateDir, port),
     start: async () => {
       service = await startRedis({ host, report: silentReport, stateDir, onStart: () => {} }, port);
     },

@@ -16,6 +16,10 @@ if (installed && process.execve) {
   process.execve(process.execPath, [process.execPath, ...process.argv.slice(1)], process.env);
 }
 
+const command = process.argv[2];
+const { cleanEnv } = await import("./process-env.ts");
+cleanEnv(process.env, command);
+
 /** Commands that live with the tests. */
 const scripts: Readonly<Record<string, string>> = {
   test: "test/run.ts",
@@ -23,7 +27,7 @@ const scripts: Readonly<Record<string, string>> = {
   chaos: "test/chaos/main.ts",
   drill: "test/drills/main.ts",
 };
-const script = scripts[process.argv[2] ?? ""];
+const script = scripts[command ?? ""];
 if (script) {
   await import(join(root, script));
 } else {

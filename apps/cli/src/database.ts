@@ -2,9 +2,11 @@
 
 import { join } from "node:path";
 import { fault } from "@outrider/event";
+import type { KafkaConnection } from "@outrider/event";
 import { connect, createPoolerCheck } from "@outrider/postgres";
 import type { Sql } from "@outrider/postgres";
 import { readStackFile } from "@outrider/stack";
+import { orDatabaseFault } from "./database-fault.ts";
 import type { Context } from "./main.ts";
 
 /** What runs in this folder, if anything does. */
@@ -20,6 +22,20 @@ export const databaseUrlOf = (context: Context): string => {
   throw fault("settings_invalid", `DATABASE_URL says which database to work on; ${hint}.`);
 };
 
+/** That of the settings, else that of what runs in this folder. */
+export const findKafka = (context: Context): KafkaConnection | undefined => {
+  const url = runningIn(context)?.services.kafka?.url;
+  return context.settings.kafka ?? (url === undefined ? undefined : { bootstrapServers: url });
+};
+
+/** As `findKafka`. Throws `settings_invalid` where there is none. */
+export const kafkaOf = (context: Context): KafkaConnection => {
+  const kafka = findKafka(context);
+  if (kafka) return kafka;
+  const hint = "set it, or start `bun run dev`";
+  throw fault("settings_invalid", `KAFKA_BOOTSTRAP_SERVERS names the cluster; ${hint}.`);
+};
+
 export const withDatabase = async <T>(
   context: Context,
   act: (sql: Sql) => Promise<T>,
@@ -28,7 +44,7 @@ export const withDatabase = async <T>(
   await createPoolerCheck(url)();
   const sql = connect({ url, name: "outrider-cli", poolMax: 4 });
   try {
-    return await act(sql);
+    return await orDatabaseFault(act(sql));
   } finally {
     await sql.end({ timeout: 1 });
   }

@@ -5,8 +5,11 @@
 
 import { join } from "node:path";
 import { applyTopics } from "@outrider/broker";
-import { choosePorts, removeStackFile, startStackWithNode, writeStackFile } from "@outrider/stack";
+import { isPortTaken, portTriesMax, probePort, removeStackFile } from "@outrider/stack";
+import { startStackWithNode, writeStackFile } from "@outrider/stack";
 import type { NodeBinary, Stack } from "@outrider/stack";
+import { appEnv } from "./app-env.ts";
+import { orDatabaseFault } from "./database-fault.ts";
 import { makeDevKey } from "./dev-key.ts";
 import type { Context } from "./main.ts";
 import { applyMigrations } from "./migrate.ts";
@@ -37,8 +40,8 @@ export const dev = async (
     const migrated = applyMigrations({ ...context, url: stack.services.postgres.url });
     await orAborted(migrated, context.signal);
     await applyCatalogue(context, stack);
-    const key = await makeDevKey(stack.services.postgres.url);
-    await startApps(context, { ...started, running, key });
+    const key = await orDatabaseFault(makeDevKey(stack.services.postgres.url));
+    await startOnFreePorts(context, { ...started, running, key });
     writeState(stack, running, key);
     const seconds = ((performance.now() - startedMs) / 1000).toFixed(1);
     context.report.say(welcome(running, { seconds, stateDir: stack.stateDir, key }));
@@ -71,61 +74,83 @@ const applyCatalogue = async (context: Context, stack: Stack): Promise<void> => 
   }
 };
 
-const startApps = async (
-  context: Context,
-  job: Readonly<{ stack: Stack; node: NodeBinary; running: RunningApp[]; key: string }>,
-): Promise<void> => {
-  const { stack, node, running, key } = job;
-  const wanted = Object.fromEntries(apps.map(({ name, port }) => [name, port]));
-  const ports = await choosePorts(stack.stateDir, wanted);
+type AppsJob = Readonly<{ stack: Stack; node: NodeBinary; running: RunningApp[]; key: string }>;
+
+type AppPorts = Readonly<Record<string, number>>;
+
+/** All of them anew where one finds its port taken: they are told each other's addresses. */
+const startOnFreePorts = async (context: Context, job: AppsJob): Promise<void> => {
+  const usual = Object.fromEntries(apps.map(({ name, port }) => [name, port]));
+  let ports: AppPorts = await job.stack.choosePorts(usual);
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await startApps(context, job, ports);
+    } catch (error) {
+      if (!isPortTaken(error) || tries === portTriesMax) throw error;
+      context.report.say(`${(error as Error).message} The apps start again on free ones.`);
+      const started = job.running.splice(0);
+      await Promise.all(started.map(({ supervised }) => supervised.stop(stopAppsMs)));
+      ports = { ...ports, ...(await replaceTaken(job.stack, ports)) };
+    }
+  }
+};
+
+const replaceTaken = async (stack: Stack, ports: AppPorts): Promise<AppPorts> => {
+  const taken: Record<string, number> = {};
+  for (const { name, port } of apps) {
+    if ((await probePort(ports[name] ?? 0)) === undefined) taken[name] = port;
+  }
+  return stack.choosePorts(taken);
+};
+
+const startApps = async (context: Context, job: AppsJob, ports: AppPorts): Promise<void> => {
   const failed = new AbortController();
-  const signal = AbortSignal.any([context.signal, failed.signal]);
-  await Promise.allSettled(
-    apps.map(async (spec) => {
-      const startedMs = performance.now();
-      const url = `http://127.0.0.1:${ports[spec.name]}`;
-      const supervised = await supervise(
-        {
-          signal,
-          report: context.report,
-          onStart: stack.track,
-          onRestart: () => {
-            if (running.length === apps.length) writeState(stack, running, key);
-          },
-        },
-        {
-          name: spec.name,
-          command: spec.runtime === "node" ? node.path : context.bun,
-          args: [...(spec.flags ?? []), join(context.root, spec.entry)],
-          cwd: context.root,
-          env: {
-            ...appEnv(context, stack, ports[spec.name] ?? spec.port),
-            RECEIPTS_URL: `http://127.0.0.1:${ports.outside}`,
-            OUTBOUND_ALLOWED_ORIGINS: `http://127.0.0.1:${ports.outside}`,
-            CATALOGUE_MODULES: topicModules.join(","),
-          },
-          logFile: join(stack.stateDir, "logs", `${spec.name}.log`),
-          readyUrl: `${url}/readyz`,
-        },
-      ).catch((error: unknown) => {
-        failed.abort(error);
-        throw error;
-      });
-      running.push({ spec, url, supervised });
-      const took = `ready in ${((performance.now() - startedMs) / 1000).toFixed(1)} s`;
-      context.report.say(`${spec.name.padEnd(12)} ${took.padEnd(15)} ${url}`);
-    }),
+  const both = { ...context, signal: AbortSignal.any([context.signal, failed.signal]) };
+  const starts = apps.map((spec) =>
+    startApp(both, job, { spec, ports }).catch((error: unknown) => failed.abort(error)),
   );
-  signal.throwIfAborted();
+  await Promise.all(starts);
+  both.signal.throwIfAborted();
+};
+
+const startApp = async (
+  context: Context,
+  { stack, node, running, key }: AppsJob,
+  { spec, ports }: Readonly<{ spec: AppSpec; ports: AppPorts }>,
+): Promise<void> => {
+  const startedMs = performance.now();
+  const port = ports[spec.name] ?? spec.port;
+  const url = `http://127.0.0.1:${port}`;
+  const onRestart = () => {
+    if (running.length === apps.length) writeState(stack, running, key);
+  };
+  const { report, signal } = context;
+  const supervised = await supervise(
+    { signal, report, onStart: stack.track, onRestart },
+    {
+      name: spec.name,
+      command: spec.runtime === "node" ? node.path : context.bun,
+      args: [...(spec.flags ?? []), join(context.root, spec.entry)],
+      cwd: context.root,
+      env: { ...envOf(context, stack, ports), PORT: String(port) },
+      logFile: join(stack.stateDir, "logs", `${spec.name}.log`),
+      port,
+    },
+  );
+  running.push({ spec, url, supervised });
+  const took = `ready in ${((performance.now() - startedMs) / 1000).toFixed(1)} s`;
+  report.say(`${spec.name.padEnd(12)} ${took.padEnd(15)} ${url}`);
 };
 
 /** A given service is in the environment already; the apps read the same settings as we do. */
-const appEnv = ({ host, settings }: Context, { services }: Stack, port: number) => ({
-  ...host.env,
+const envOf = ({ host, settings }: Context, { services }: Stack, ports: AppPorts) => ({
+  ...appEnv(host.env),
   ...(!settings.databaseUrl && { DATABASE_URL: services.postgres.url }),
   ...(!settings.kafka && { KAFKA_BOOTSTRAP_SERVERS: services.kafka.url }),
   ...(!settings.redisUrl && { REDIS_URL: services.redis.url }),
-  PORT: String(port),
+  RECEIPTS_URL: `http://127.0.0.1:${ports.outside}`,
+  OUTBOUND_ALLOWED_ORIGINS: `http://127.0.0.1:${ports.outside}`,
+  CATALOGUE_MODULES: topicModules.join(","),
 });
 
 const writeState = (stack: Stack, running: readonly RunningApp[], key: string): void =>
@@ -154,7 +179,8 @@ const aborted = (signal: AbortSignal): Promise<undefined> =>
 const untilStopped = async ({ signal, report }: Context, stack: Stack): Promise<number> => {
   const dead = await Promise.race([aborted(signal), stack.died]);
   if (dead === undefined) return 0;
-  report.say(`${dead} has ended by itself; its log is ${stack.stateDir}/logs/${dead}.log`);
+  const log = `${stack.stateDir}/logs/${dead.name}.log`;
+  report.say(`${dead.name} has ended by itself; ${log} says:\n${dead.lastWords}`);
   return 1;
 };
 

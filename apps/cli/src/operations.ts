@@ -24,7 +24,7 @@ import { driveRedrive } from "@outrider/redrive";
 import { hc } from "hono/client";
 import type { ClientResponse } from "hono/client";
 import type { JSONParsed } from "hono/utils/types";
-import { runningIn, withDatabase } from "./database.ts";
+import { findKafka, runningIn, withDatabase } from "./database.ts";
 import type { Context } from "./main.ts";
 import { userName } from "./user.ts";
 import { topicModules } from "./project.ts";
@@ -112,10 +112,8 @@ type Local = Readonly<{ sql: Sql; who: Who; act(operations: Operations): Promise
 
 const actLocally = async (context: Context, { sql, who, act }: Local): Promise<number> => {
   const { settings, signal } = context;
-  const services = runningIn(context)?.services ?? {};
-  const found = services.kafka && { bootstrapServers: services.kafka.url };
-  const kafka = settings.kafka ?? found;
-  const redisUrl = settings.redisUrl ?? services.redis?.url;
+  const kafka = findKafka(context);
+  const redisUrl = settings.redisUrl ?? runningIn(context)?.services.redis?.url;
   const reader = kafka && createTopicReader(kafka);
   const retryQueues = redisUrl === undefined ? undefined : openRetryQueues(redisUrl);
   const api = createLocalApi(

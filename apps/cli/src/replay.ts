@@ -6,13 +6,12 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { readOffsets } from "@outrider/broker";
 import { fault } from "@outrider/event";
-import type { KafkaConnection } from "@outrider/event";
 import { printable } from "@outrider/health";
 import type { Sql } from "@outrider/postgres";
 import { createReplay, planReplay, readReplay, resumeReplay } from "@outrider/redrive";
 import type { Replay, ReplayPlan, ReplaySummary, ReplayWish } from "@outrider/redrive";
 import { findNodeBinary } from "@outrider/stack";
-import { databaseUrlOf, runningIn, withDatabase } from "./database.ts";
+import { databaseUrlOf, kafkaOf, runningIn, withDatabase } from "./database.ts";
 import { showList } from "./list.ts";
 import type { Listing } from "./list.ts";
 import type { Context } from "./main.ts";
@@ -45,14 +44,6 @@ const findHandler = async (root: string, name: string) => {
     }
   }
   throw fault("not_found", `There is no handler ${name}, but ${names.join(", ")}`);
-};
-
-const kafkaOf = (context: Context): KafkaConnection => {
-  const running = runningIn(context)?.services.kafka?.url;
-  const kafka = context.settings.kafka ?? (running && { bootstrapServers: running });
-  if (kafka) return kafka;
-  const hint = "set it, or start `bun run dev`";
-  throw fault("settings_invalid", `KAFKA_BOOTSTRAP_SERVERS names the cluster; ${hint}.`);
 };
 
 const plan = async (

@@ -3,8 +3,8 @@
 import { join } from "node:path";
 import { applyTopics, planTopics } from "@outrider/broker";
 import type { TopicPlan } from "@outrider/broker";
-import { fault } from "@outrider/event";
 import type { Profile, TopicSpec } from "@outrider/event";
+import { kafkaOf } from "./database.ts";
 import type { Context } from "./main.ts";
 import { topicModules } from "./project.ts";
 
@@ -13,13 +13,10 @@ export const topics = async (
   verb: "plan" | "apply",
   { profile }: Readonly<{ profile: Profile }>,
 ): Promise<number> => {
-  const { settings, report, signal, root } = context;
-  if (!settings.kafka) {
-    throw fault("settings_invalid", "KAFKA_BOOTSTRAP_SERVERS names the cluster; it is missing.");
-  }
+  const { report, signal, root } = context;
   const catalogue = { topics: await loadTopics(root), profile };
   const act = verb === "plan" ? planTopics : applyTopics;
-  const plans = await act(settings.kafka, catalogue, { signal });
+  const plans = await act(kafkaOf(context), catalogue, { signal });
   for (const plan of plans) for (const line of describe(plan, verb)) report.say(line);
   return plans.some((plan) => plan.action === "differs") ? 1 : 0;
 };

@@ -10,7 +10,7 @@ import { createDecodes, createKeyCheck, createOperationsApi } from "@outrider/op
 import { createQueuePages, planning, startDriver } from "@outrider/operations";
 import { writeRecord } from "@outrider/outbox";
 import { checkAtStart, connect, createServerCheck } from "@outrider/postgres";
-import { createLogger, createRegistry, createRequestMetric } from "@outrider/runtime";
+import { createLogger, createRegistry, createRequestMetric, listening } from "@outrider/runtime";
 import { describeSettings, runProcess, setting, settingsOrExit } from "@outrider/runtime";
 import * as v from "valibot";
 
@@ -32,6 +32,7 @@ const schema = v.strictObject({
   port: setting.port(3001),
   logLevel: setting.logLevel,
   deployment: setting.deployment,
+  outriderRun: setting.outriderRun,
 });
 
 const name = "ops";
@@ -51,7 +52,7 @@ const loadCatalogues = async (paths: readonly string[]): Promise<Catalogue[]> =>
 
 await runProcess({ name, log }, async (onStop) => {
   const { databaseUrl: url, databasePoolMax: poolMax, kafka, redisUrl } = settings;
-  const { host: hostname, port, clientAddressHeader, databasePooler: pooler } = settings;
+  const { host, port, clientAddressHeader, databasePooler: pooler } = settings;
   // Below the API's own time limit.
   const limits = { statementTimeoutMs: 8_000, lockTimeoutMs: 5_000 };
   const sql = connect({ url, name, poolMax, pooler, ...limits, parameters: planning });
@@ -88,18 +89,19 @@ await runProcess({ name, log }, async (onStop) => {
     wake: driver.wake,
     stopping: stopping.signal,
     observe: createRequestMetric(registry),
+    run: settings.outriderRun,
     checks: { postgres: checkPostgres },
     readAsset: (file) =>
       Bun.file(Bun.resolveSync(`swagger-ui-dist/${file}`, import.meta.dir)).bytes(),
   });
-  const server = Bun.serve({
-    ...{ hostname, port, idleTimeout: 30 },
-    fetch: (request, listening) => {
-      const told = clientAddressHeader && request.headers.get(clientAddressHeader);
-      const address = told ? told.split(",").at(-1)?.trim() : listening.requestIP(request)?.address;
-      return app.fetch(request, { address });
-    },
-  });
+  const answer = (request: Request, listener: Bun.Server<undefined>) => {
+    const told = clientAddressHeader && request.headers.get(clientAddressHeader);
+    const address = told ? told.split(",").at(-1)?.trim() : listener.requestIP(request)?.address;
+    return app.fetch(request, { address });
+  };
+  const server = await listening({ host, port }, () =>
+    Bun.serve({ hostname: host, port, idleTimeout: 30, fetch: answer }),
+  );
   onStop("server", async () => {
     stopping.abort();
     const force = setTimeout(() => server.stop(true), drainMs);

@@ -3,6 +3,7 @@
 import {
   createLogger,
   createRegistry,
+  listening,
   runProcess,
   setting,
   settingsOrExit,
@@ -15,6 +16,7 @@ const schema = v.strictObject({
   port: setting.port(9190),
   logLevel: setting.logLevel,
   deployment: setting.deployment,
+  outriderRun: setting.outriderRun,
 });
 
 const name = "outside";
@@ -22,16 +24,19 @@ const settings = settingsOrExit(schema, { env: Bun.env });
 const log = createLogger({ name, level: settings.logLevel });
 
 await runProcess({ name, log }, async (onStop) => {
-  const { host: hostname, port, deployment } = settings;
+  const { host, port, deployment, outriderRun: run } = settings;
   const app = createReceipts({
     log,
     newId: () => Bun.randomUUIDv7(),
     checks: {},
+    run,
     registry: createRegistry({ service: name, deployment }),
     readAsset: (file) =>
       Bun.file(Bun.resolveSync(`swagger-ui-dist/${file}`, import.meta.dir)).bytes(),
   });
-  const server = Bun.serve({ hostname, port, fetch: app.fetch });
+  const server = await listening({ host, port }, () =>
+    Bun.serve({ hostname: host, port, fetch: app.fetch }),
+  );
   onStop("server", () => server.stop());
   log.info({ url: server.url.href }, "listening");
 });

@@ -19,6 +19,7 @@ const schema = v.strictObject({
   port: setting.port(9101),
   logLevel: setting.logLevel,
   deployment: setting.deployment,
+  outriderRun: setting.outriderRun,
   relayBatchMax: v.optional(setting.integer(1, 100_000), 2000),
   relayBatchBytesMax: v.optional(setting.integer(1, 1_000_000_000), 4 * 1024 * 1024),
   relayLeaseTtlMs: v.optional(setting.integer(2000, 300_000), 5000),
@@ -74,7 +75,8 @@ await runProcess({ name, log }, async (onStop) => {
     leases: () => assertWell(judgeLeases({ ...relay.state(), leaseTtlMs })),
     shards: () => assertWell(judgeShards({ ...relay.state(), leaseTtlMs })),
   };
-  const server = await serveOnNode({ fetch: createHealth({ checks, registry }).fetch, host, port });
+  const { fetch } = createHealth({ checks, run: settings.outriderRun, registry });
+  const server = await serveOnNode({ fetch, host, port });
   onStop("server", () => server.close());
   log.info({ port: server.port, settings: describeSettings(schema, settings) }, "listening");
 });

@@ -3,7 +3,7 @@
 import { removeExpiredKeys } from "@outrider/http";
 import { createOutbox } from "@outrider/outbox";
 import { checkAtStart, connectDatabase, createServerCheck } from "@outrider/postgres";
-import { createLogger, createRegistry, createRequestMetric } from "@outrider/runtime";
+import { createLogger, createRegistry, createRequestMetric, listening } from "@outrider/runtime";
 import { describeSettings, runProcess, setting, settingsOrExit } from "@outrider/runtime";
 import * as v from "valibot";
 import { createShop } from "./shop.ts";
@@ -17,6 +17,7 @@ const schema = v.strictObject({
   port: setting.port(3000),
   logLevel: setting.logLevel,
   deployment: setting.deployment,
+  outriderRun: setting.outriderRun,
 });
 
 const name = "shop";
@@ -27,7 +28,7 @@ const settings = settingsOrExit(schema, { env: Bun.env });
 const log = createLogger({ name, level: settings.logLevel });
 
 await runProcess({ name, log }, async (onStop) => {
-  const { databaseUrl: url, databasePoolMax: poolMax, host: hostname, port } = settings;
+  const { databaseUrl: url, databasePoolMax: poolMax, host, port } = settings;
   // Below the API's own time limit, so that a caller who was told 504 is mostly told the truth.
   const limits = { statementTimeoutMs: 8_000, lockTimeoutMs: 5_000 };
   const { databasePooler: pooler } = settings;
@@ -43,6 +44,7 @@ await runProcess({ name, log }, async (onStop) => {
     now: () => new Date(),
     newId: () => Bun.randomUUIDv7(),
     registry,
+    run: settings.outriderRun,
     observe: createRequestMetric(registry),
     checks: { postgres: checkPostgres },
     readAsset: (file) =>
@@ -54,7 +56,9 @@ await runProcess({ name, log }, async (onStop) => {
     );
   }, hourMs);
   onStop("key clean-up", () => clearInterval(clean));
-  const server = Bun.serve({ hostname, port, fetch: app.fetch, idleTimeout: 30 });
+  const server = await listening({ host, port }, () =>
+    Bun.serve({ hostname: host, port, fetch: app.fetch, idleTimeout: 30 }),
+  );
   onStop("server", async () => {
     const force = setTimeout(() => server.stop(true), drainMs);
     await server.stop();

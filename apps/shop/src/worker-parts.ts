@@ -91,6 +91,7 @@ export const workerSchema = v.strictObject({
   metricsLookMs: v.optional(setting.integer(0, 3_600_000), 10_000),
   logLevel: setting.logLevel,
   deployment: setting.deployment,
+  outriderRun: setting.outriderRun,
 });
 
 /** A statement that waits for another worker's row must not hold up its whole batch for long. */

@@ -79,7 +79,8 @@ await runProcess({ name, log }, async (onStop) => {
   const living = {
     consumers: () => assertWell(judgeLife({ groups: inbox.state(), limits: settings })),
   };
-  const { fetch } = createHealth({ checks, living, degrading, registry });
+  const run = settings.outriderRun;
+  const { fetch } = createHealth({ checks, living, degrading, run, registry });
   const server = await serveOnNode({ fetch, host, port });
   onStop("server", () => server.close());
   const started = { port: server.port, poolThreads: process.env.UV_THREADPOOL_SIZE };

@@ -6,7 +6,13 @@ import type { Deadline } from "./admin.ts";
 
 export type Cluster = Readonly<{
   id: string;
-  brokers: readonly Readonly<{ id: number; host: string; port: number }>[];
+  brokers: readonly Readonly<{
+    id: number;
+    host: string;
+    port: number;
+    /** As its own settings say. */
+    rack: string | undefined;
+  }>[];
 }>;
 
 /** A real metadata answer. Throws as `withAdmin` does. */
@@ -20,7 +26,9 @@ export const describeCluster = (
       const metadata = await admin.metadata({ topics: [], forceUpdate: true });
       return {
         id: metadata.id,
-        brokers: [...metadata.brokers].map(([id, { host, port }]) => ({ id, host, port })),
+        brokers: [...metadata.brokers].map(([id, { host, port, rack }]) => {
+          return { id, host, port, rack: rack ?? undefined };
+        }),
       };
     },
     deadline,

@@ -75,6 +75,13 @@ test("liveness is 503 while a check of its own fails, and says why", async () =>
   expect((await app.request("/livez")).status).toBe(200);
 });
 
+test("readiness tells whose process it is, ready or not", async () => {
+  for (const check of [() => {}, broken]) {
+    const app = createHealth({ checks: { check }, run: "run-7", registry });
+    expect((await app.request("/readyz")).headers.get("outrider-run")).toBe("run-7");
+  }
+});
+
 test("what a process can do without for a while makes it degraded, not unready", async () => {
   const app = createHealth({ checks: { a: () => {} }, degrading: { redis: broken }, registry });
   const short = await app.request("/readyz");

@@ -17,9 +17,14 @@ export type HealthDeps = Readonly<{
   living?: Readonly<Record<string, Check>>;
   /** What the process can do without, slower. */
   degrading?: Readonly<Record<string, Check>>;
+  /** Told in readiness answers: it says who has started this very process. */
+  run?: string | undefined;
   /** A prom-client registry. */
   registry: Readonly<{ contentType: string; metrics(): Promise<string> }>;
 }>;
+
+/** The header of readiness answers that has `run`. */
+const runHeader = "outrider-run";
 
 const plainText = { "content-type": "text/plain; charset=utf-8" };
 
@@ -41,6 +46,7 @@ export const createHealth = (deps: HealthDeps, { deadlineMs = 2000 } = {}): Hono
   });
 
   app.get("/readyz", async (c) => {
+    if (deps.run !== undefined) c.header(runHeader, deps.run);
     const [needed, wanted] = await Promise.all([runAll(checks), runAll(degrading)]);
     const ready = isWell(needed);
     const word = isWell(wanted) ? "ok" : "degraded";

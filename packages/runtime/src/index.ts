@@ -2,6 +2,7 @@ export { createLogger } from "./logger.ts";
 export type { Logger, LoggerSettings } from "./logger.ts";
 export { createRegistry, createRequestMetric, shareLook } from "./metrics.ts";
 export type { LookSettings, ObservedRequest, RegistryLabels } from "./metrics.ts";
+export { listening } from "./listening.ts";
 export { serveOnNode } from "./serve.ts";
 export type { ServeOptions } from "./serve.ts";
 export { runProcess } from "./process.ts";

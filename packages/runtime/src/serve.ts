@@ -1,6 +1,7 @@
 /** A small HTTP server for the daemons that run on Node: health and metrics. */
 
 import { serve } from "@hono/node-server";
+import { listening } from "./listening.ts";
 
 export type ServeOptions = Readonly<{
   fetch(request: Request): Response | Promise<Response>;
@@ -9,10 +10,13 @@ export type ServeOptions = Readonly<{
   port: number;
 }>;
 
-/** Resolves when it listens; rejects when the port is taken. */
-export const serveOnNode = (
-  options: ServeOptions,
-): Promise<Readonly<{ port: number; close(): Promise<void> }>> =>
+type Server = Readonly<{ port: number; close(): Promise<void> }>;
+
+/** Resolves when it listens. Throws as `listening` does. */
+export const serveOnNode = (options: ServeOptions): Promise<Server> =>
+  listening(options, () => listen(options));
+
+const listen = (options: ServeOptions): Promise<Server> =>
   new Promise((resolve, reject) => {
     const { fetch, host: hostname, port } = options;
     const server = serve({ fetch, hostname, port }, (address) => {

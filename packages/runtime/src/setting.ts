@@ -110,6 +110,8 @@ export const setting = {
     ),
     "dev",
   ),
+  /** OUTRIDER_RUN: told in readiness answers, so that who starts a process knows it again. */
+  outriderRun: v.optional(text),
   /** A number of your own. */
   integer,
   counts,

@@ -122,6 +122,8 @@ export const publishBuild = async (
 /** The pinned Node first on PATH: the package's scripts call `node`. */
 const withNode = (job: AddonJob) => ({
   ...job.host.env,
+  // Of other programs; one that is wrong would end Node at once.
+  NODE_OPTIONS: undefined,
   PATH: `${dirname(job.node.path)}${delimiter}${job.host.env.PATH ?? ""}`,
 });
 

@@ -13,6 +13,8 @@ import { compileAddon, copyClient, fetchPrebuilt, publishBuild } from "./addon-b
 import type { Host } from "./host.ts";
 import { findNodeBinary } from "./node-binary.ts";
 import type { NodeBinary } from "./node-binary.ts";
+import { notWritable } from "./not-writable.ts";
+import { ownEnv } from "./own-env.ts";
 import type { Report } from "./report.ts";
 import { run } from "./run.ts";
 import { withScratch } from "./scratch.ts";
@@ -65,7 +67,7 @@ const loads = async (job: AddonJob, clientDir: string): Promise<boolean> => {
 
 const runNode = (job: AddonJob, args: readonly string[]) =>
   run(job.node.path, args, {
-    env: job.host.env,
+    env: ownEnv(job.host.env),
     timeoutMs: loadTimeoutMs,
     signal: job.signal,
   });
@@ -73,7 +75,9 @@ const runNode = (job: AddonJob, args: readonly string[]) =>
 /** Copies the cached build into the installed package; false when there is none that loads. */
 const restore = async (job: AddonJob, cached: string, clientDir: string): Promise<boolean> => {
   const target = join(clientDir, "build");
-  const fresh = await mkdtemp(join(clientDir, "build-"));
+  const fresh = await mkdtemp(join(clientDir, "build-")).catch((cause: unknown) => {
+    throw notWritable(clientDir, cause, "make the checkout writable for the first start");
+  });
   try {
     await cp(cached, fresh, { recursive: true, verbatimSymlinks: true });
     await rm(target, { recursive: true, force: true });

@@ -4,7 +4,8 @@
  */
 
 import { spawn } from "node:child_process";
-import { closeSync, mkdirSync, openSync, readFileSync, renameSync, statSync } from "node:fs";
+import { chmodSync, closeSync, fstatSync, mkdirSync, openSync } from "node:fs";
+import { readFileSync, readSync, renameSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { fault } from "@outrider/event";
@@ -31,17 +32,26 @@ export type Child = Readonly<{
   /** Resolves with the exit code, or 128 when a signal ended it. */
   exited: Promise<number>;
   isRunning(): boolean;
+  /** What it has written since it was started, the end of it. */
+  log(): string;
   /** Asks, and kills after `killAfterMs`; resolves when it is gone. */
   stop(killAfterMs: number): Promise<void>;
 }>;
 
 const logBytesMax = 10 * 1024 * 1024;
+/** Of what a child has written, for whoever looks for its last words. */
+const wordsBytesMax = 64 * 1024;
+/** What others write into their logs is no business of the machine's other users. */
+const [ownFolder, ownFile] = [0o700, 0o600];
 
 /** Starts a child. Throws Fault `missing_tool` when its command cannot be run. */
 export const startChild = async (spec: ChildSpec): Promise<Child> => {
-  mkdirSync(dirname(spec.logFile), { recursive: true });
+  mkdirSync(dirname(spec.logFile), { recursive: true, mode: ownFolder });
   rotate(spec.logFile);
-  const log = openSync(spec.logFile, "a");
+  const log = openSync(spec.logFile, "a", ownFile);
+  // One of an older version may be there already.
+  chmodSync(spec.logFile, ownFile);
+  const logFrom = fstatSync(log).size;
   const child = spawn(spec.command, spec.args, {
     cwd: spec.cwd,
     env: { ...spec.env },
@@ -79,7 +89,29 @@ export const startChild = async (spec: ChildSpec): Promise<Child> => {
     killer.abort();
     await kill;
   };
-  return { name: spec.name, pid, stopSignal, exited, isRunning: () => running, stop };
+  return {
+    name: spec.name,
+    ...{ pid, stopSignal, exited, stop },
+    isRunning: () => running,
+    log: () => readFrom(spec.logFile, logFrom),
+  };
+};
+
+/** The file from `position` on, or its end where that is more than anybody reads. */
+const readFrom = (path: string, position: number): string => {
+  try {
+    const file = openSync(path, "r");
+    try {
+      const { size } = fstatSync(file);
+      const start = Math.max(position, size - wordsBytesMax);
+      const buffer = Buffer.alloc(Math.max(size - start, 0));
+      return buffer.toString("utf8", 0, readSync(file, buffer, 0, buffer.length, start));
+    } finally {
+      closeSync(file);
+    }
+  } catch {
+    return "";
+  }
 };
 
 /** Keeps one older log file beside a large one. */

@@ -14,6 +14,8 @@ export type Host = Readonly<{
   arch: string;
   /** The environment that child processes start from. */
   env: Env;
+  /** Number of the user who runs us, where users have one. */
+  uid: number | undefined;
   /** True when the process may do anything, as in most containers. */
   isRoot: boolean;
   /** True on Debian and its children, where apt-get installs what is missing. */
@@ -33,6 +35,7 @@ export const describeHost = (env: Env): Host => {
     platform: process.platform,
     arch: process.arch,
     env,
+    uid: process.getuid?.(),
     isRoot: process.getuid?.() === 0,
     isDebian: existsSync("/etc/debian_version") && existsSync("/usr/bin/apt-get"),
     cacheDir: join(cacheHome, "outrider"),

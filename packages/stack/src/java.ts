@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { fault } from "@outrider/event";
 import { findCommand } from "./host.ts";
 import type { Host } from "./host.ts";
+import { ownEnv } from "./own-env.ts";
 import { run } from "./run.ts";
 import { ensureTools, missingSentence } from "./tools.ts";
 import type { Tool, ToolNeed } from "./tools.ts";
@@ -34,7 +35,7 @@ const findJava = async (host: Host): Promise<Java | undefined> => {
   const command = existsSync(own) ? own : findCommand(host, "java");
   if (command === undefined) return undefined;
   // macOS has a java command that only says that there is no Java.
-  const options = { env: host.env, timeoutMs: versionTimeoutMs };
+  const options = { env: ownEnv(host.env), timeoutMs: versionTimeoutMs };
   const { code, output } = await run(command, ["-version"], options);
   const major = majorOf(output);
   return code === 0 && major !== undefined && major >= majorMin

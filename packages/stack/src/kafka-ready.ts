@@ -13,6 +13,8 @@ export type KafkaWait = Omit<Wait, "what" | "pollMs"> &
   Readonly<{
     /** Asked before each try; throws to end the wait. */
     check?: () => void;
+    /** Of a broker that has to be in the cluster that answers: another cluster does not count. */
+    rack?: string;
   }>;
 
 /** Throws Fault `forbidden` when the cluster refuses us, `timeout` when time is up. */
@@ -22,7 +24,8 @@ export const waitForKafka = async (connection: KafkaConnection, wait: KafkaWait)
     try {
       const deadline = { deadlineMs: answerTimeoutMs, signal: wait.signal };
       const { brokers } = await describeCluster(connection, deadline);
-      return brokers.length > 0 ? "ready" : undefined;
+      const isOurs = brokers.some(({ rack }) => wait.rack === undefined || rack === wait.rack);
+      return isOurs ? "ready" : undefined;
     } catch (error) {
       if (isFault(error, "unavailable")) return undefined;
       throw error;

@@ -4,12 +4,12 @@
  * Throws Fault `unavailable` with the end of its log when it does not come up.
  */
 
-import { randomBytes } from "node:crypto";
+import { randomBytes, randomUUID } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fault } from "@outrider/event";
-import { startChild, tailOf } from "./child.ts";
+import { startChild } from "./child.ts";
 import type { Child } from "./child.ts";
 import type { Java } from "./java.ts";
 import { ensureJavaParts } from "./java-parts.ts";
@@ -17,6 +17,9 @@ import { ensureArchive } from "./kafka-archive.ts";
 import { kafkaVersion } from "./kafka-jars.ts";
 import type { KafkaJars } from "./kafka-jars.ts";
 import { waitForKafka } from "./kafka-ready.ts";
+import { lastWords } from "./last-words.ts";
+import { ownEnv } from "./own-env.ts";
+import { isTaken, portTaken } from "./port-taken.ts";
 import { run } from "./run.ts";
 import type { EmbeddedJob, RunningService } from "./service.ts";
 
@@ -42,6 +45,7 @@ export type KafkaNode = Readonly<{
   cluster?: Readonly<{ id: string; settings: Readonly<Record<string, string>> }>;
 }>;
 
+const propertiesFile = "server.properties";
 const formatTimeoutMs = 60_000;
 const readyTimeoutMs = 60_000;
 /** After a start that failed. */
@@ -63,8 +67,7 @@ const logOptions = [
   "-Dorg.slf4j.simpleLogger.log.kafka.server=info",
 ];
 
-/** `extraOptions` of the JVM come last, so they win over ours. */
-/** Beyond what every node has. */
+/** Beyond what every node has; options of the JVM come last, so they win over ours. */
 export type NodeOptions = Partial<Pick<KafkaNode, "jvmOptions" | "settings">>;
 
 export const startKafka = async (
@@ -93,34 +96,38 @@ export const startKafka = async (
     step.note("starting");
     const child = await startNode(job, node);
     const url = `127.0.0.1:${ports.broker}`;
-    const { pid, exited, stop } = child;
-    return { url, pid, edition: `embedded ${kafkaVersion}`, exited, stop };
+    return { url, edition: `embedded ${kafkaVersion}`, ...child };
   } finally {
     step.end();
   }
 };
 
-/** Formats where needed, starts one node, and waits for a metadata answer from it. */
+/** Formats where needed, starts one node, and waits for a metadata answer of a cluster with it. */
 export const startNode = async (job: EmbeddedJob, node: KafkaNode): Promise<Child> => {
   await rm(join(node.dataDir, "tmp"), { recursive: true, force: true });
   await mkdir(join(node.dataDir, "tmp"), { recursive: true });
-  const properties = join(node.dataDir, "server.properties");
-  await writeFile(properties, propertiesOf(node, node.dataDir));
+  // Metadata answers tell a broker's rack. This start's own one tells it from any other's.
+  const rack = randomUUID();
+  await writeFile(join(node.dataDir, propertiesFile), propertiesOf(node, { "broker.rack": rack }));
   if (!existsSync(join(node.dataDir, "log"))) await format(job, node);
   const child = await startChild({
     name: "kafka",
     command: node.java.command,
-    args: [...javaArgs(node), "kafka.Kafka", properties],
+    args: [...javaArgs(node), "kafka.Kafka", propertiesFile],
     cwd: node.dataDir,
-    env: job.host.env,
+    env: ownEnv(job.host.env),
     logFile: node.logFile,
   });
   job.onStart(child);
   try {
-    await ready(job, child, node);
+    await ready(job, { child, node, rack });
     return child;
   } catch (error) {
     await child.stop(killAfterMs);
+    const { broker } = node.ports;
+    if (!job.signal?.aborted && (await isTaken(broker, child.log()))) {
+      throw portTaken("kafka", broker, error);
+    }
     throw error;
   }
 };
@@ -134,12 +141,13 @@ const javaArgs = (node: KafkaNode): readonly string[] => [
   node.jars.classPath,
 ];
 
-const propertiesOf = ({ ports, settings, cluster }: KafkaNode, dataDir: string): string =>
-  serverProperties(dataDir, ports, { ...settings, ...cluster?.settings });
+const propertiesOf = (
+  { ports, settings, cluster }: KafkaNode,
+  own: Readonly<Record<string, string>> = {},
+): string => serverProperties(ports, { ...own, ...settings, ...cluster?.settings });
 
 /** `settings` come last, so they win over ours. */
-export const serverProperties = (
-  dataDir: string,
+const serverProperties = (
   ports: KafkaPorts,
   settings: Readonly<Record<string, string>> = {},
 ): string => {
@@ -154,7 +162,9 @@ export const serverProperties = (
     "advertised.listeners": `${advertised},${controller}`,
     "controller.listener.names": "CONTROLLER",
     "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
-    "log.dirs": join(dataDir, "log"),
+    // From the folder it runs in: a whole path may have a comma, which begins another one here, and
+    // letters that are no Latin-1, which is all that this file takes.
+    "log.dirs": "log",
     "auto.create.topics.enable": "false",
     // Whoever sets an access rule sees it obeyed; without one everything is allowed.
     "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
@@ -185,34 +195,37 @@ const format = async (job: EmbeddedJob, node: KafkaNode): Promise<void> => {
   const scratch = join(node.dataDir, "formatting");
   await rm(scratch, { recursive: true, force: true });
   await mkdir(scratch, { recursive: true });
-  const properties = join(scratch, "server.properties");
-  await writeFile(properties, propertiesOf(node, scratch));
+  await writeFile(join(scratch, propertiesFile), propertiesOf(node));
   // May begin with "-", so it is never an argument of its own.
   const clusterId = node.cluster?.id ?? randomBytes(16).toString("base64url");
   const alone = node.cluster ? [] : ["--standalone"];
-  const command = ["format", `--cluster-id=${clusterId}`, "-c", properties, ...alone];
+  const command = ["format", `--cluster-id=${clusterId}`, "-c", propertiesFile, ...alone];
   const { code, output } = await run(
     node.java.command,
     [...javaArgs(node), "kafka.tools.StorageTool", ...command],
-    { cwd: scratch, env: job.host.env, timeoutMs: formatTimeoutMs, signal: job.signal },
+    { cwd: scratch, env: ownEnv(job.host.env), timeoutMs: formatTimeoutMs, signal: job.signal },
   );
   if (code !== 0) {
-    throw fault("unavailable", "Kafka's storage could not be formatted.", { details: { output } });
+    const why = lastWords(output);
+    throw fault("unavailable", `Kafka's storage could not be formatted: ${why}`);
   }
   await rename(join(scratch, "log"), join(node.dataDir, "log"));
   await rm(scratch, { recursive: true, force: true });
 };
 
-const ready = (job: EmbeddedJob, child: Child, node: KafkaNode): Promise<void> =>
+type Starting = Readonly<{ child: Child; node: KafkaNode; rack: string }>;
+
+const ready = (job: EmbeddedJob, { child, node, rack }: Starting): Promise<void> =>
   waitForKafka(
     { bootstrapServers: `127.0.0.1:${node.ports.broker}` },
     {
       timeoutMs: readyTimeoutMs,
       signal: job.signal,
+      rack,
       check: () => {
         if (child.isRunning()) return;
-        const log = tailOf(node.logFile);
-        throw fault("unavailable", `Kafka ended while starting; its log says:\n${log}`);
+        const log = lastWords(child.log());
+        throw fault("unavailable", `Kafka ended while starting; ${node.logFile} says:\n${log}`);
       },
     },
   );

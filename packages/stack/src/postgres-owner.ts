@@ -4,14 +4,15 @@
  * programs and data then lie under /var/lib/outrider, and the project's folder points there.
  */
 
-import { createHash } from "node:crypto";
-import { chmodSync, mkdirSync, realpathSync } from "node:fs";
+import { chmodSync } from "node:fs";
 import { cp, readFile, rename, symlink, stat } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { basename, dirname, join } from "node:path";
 import { fault } from "@outrider/event";
 import type { Host } from "./host.ts";
 import type { Report } from "./report.ts";
+import { makeRootData, removeAbandoned, systemDir } from "./root-data.ts";
+import { ownEnv } from "./own-env.ts";
 import { run } from "./run.ts";
 import { withScratch } from "./scratch.ts";
 
@@ -27,7 +28,6 @@ export type PostgresPlace = Readonly<{
   version: string;
 }>;
 
-const systemDir = "/var/lib/outrider";
 const commandTimeoutMs = 20_000;
 
 /** Decides owner and places; copies the programs where the owner can reach them, once. */
@@ -41,20 +41,13 @@ export const findPostgresPlace = async (
     return { ...source, dataParent: stateDir };
   }
   const owner = await ensureOwner(job);
-  const dataParent = rootDataParent(stateDir);
-  mkdirSync(dataParent, { recursive: true });
-  // Whatever root's umask is: the owner has to pass through these two.
-  for (const folder of [systemDir, dataParent]) chmodSync(folder, 0o755);
+  const dataParent = makeRootData(stateDir, owner.gid);
+  for (const checkout of await removeAbandoned()) {
+    job.report.say(`removed the database of ${checkout}, which is gone`);
+  }
   const programs = join(systemDir, `postgres-${source.version}-${host.platform}-${host.arch}`);
   await copyOnce(source.programs, programs);
   return { owner, programs, dataParent, version: source.version };
-};
-
-/** Where root keeps the data of the project whose state lies in `stateDir`. */
-export const rootDataParent = (stateDir: string): string => {
-  const project = dirname(realpathSync(stateDir));
-  const hash = createHash("sha256").update(project).digest("hex").slice(0, 12);
-  return join(systemDir, `${basename(project)}-${hash}`);
 };
 
 const findPrograms = async (host: Host) => {
@@ -108,7 +101,7 @@ const ensureOwner = async (
   job.report.say("creating the system user outrider, since Postgres does not run as root");
   const args = ["--system", "--user-group", "--no-create-home", "--shell", "/usr/sbin/nologin"];
   const { code, output } = await run("useradd", [...args, "outrider"], {
-    env: job.host.env,
+    env: ownEnv(job.host.env),
     timeoutMs: commandTimeoutMs,
     signal: job.signal,
   });
@@ -120,7 +113,7 @@ const ensureOwner = async (
 
 const findUser = async (host: Host, name: string): Promise<PostgresOwner | undefined> => {
   const ask = async (flag: string) => {
-    const options = { env: host.env, timeoutMs: commandTimeoutMs };
+    const options = { env: ownEnv(host.env), timeoutMs: commandTimeoutMs };
     const { code, output } = await run("id", [flag, name], options);
     return code === 0 ? Number(output.trim()) : undefined;
   };

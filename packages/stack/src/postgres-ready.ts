@@ -14,19 +14,27 @@ const pollMs = 25;
 const connectSeconds = 5;
 
 /** Runs one statement over a connection of its own; throws what postgres.js throws. */
-export const query = async (url: string, text: string): Promise<void> => {
+export const query = async (url: string, text: string): Promise<readonly postgres.Row[]> => {
   const sql = postgres(url, { max: 1, connect_timeout: connectSeconds, onnotice: () => {} });
   try {
-    await sql.unsafe(text);
+    return await sql.unsafe(text);
   } finally {
     await sql.end({ timeout: 1 });
   }
+};
+
+/** What the server behind `url` was named when it was started. */
+export const clusterNameOf = async (url: string): Promise<unknown> => {
+  const [row] = await query(url, "select current_setting('cluster_name', true) as name");
+  return row?.name;
 };
 
 export type PostgresWait = Omit<Wait, "what" | "pollMs"> &
   Readonly<{
     /** Asked before each try; throws to end the wait. */
     check?: () => void;
+    /** Of the server that has to answer: another one on its port does not count. */
+    clusterName?: string;
     /** Makes the database where it is missing; without it a missing one is a refusal. */
     createDatabase?: (url: string) => Promise<void>;
   }>;
@@ -39,8 +47,8 @@ export const waitForPostgres = async (url: string, wait: PostgresWait): Promise<
   await waitFor({ ...wait, what: "Postgres to answer", pollMs }, async () => {
     wait.check?.();
     try {
-      await query(url, "select 1");
-      return "ready";
+      const name = await clusterNameOf(url);
+      return wait.clusterName === undefined || name === wait.clusterName ? "ready" : undefined;
     } catch (error) {
       const code = codeOf(error);
       if (code === noDatabase && wait.createDatabase) await wait.createDatabase(url);

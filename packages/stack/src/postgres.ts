@@ -4,16 +4,20 @@
  * Throws Fault `unavailable` with the end of its log when it does not come up.
  */
 
-import { randomBytes } from "node:crypto";
+import { randomUUID } from "node:crypto";
 import { chmodSync, chownSync, existsSync, mkdirSync } from "node:fs";
-import { readFile, rename, rm, symlink, writeFile } from "node:fs/promises";
+import { rename, rm, symlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fault } from "@outrider/event";
-import { startChild, tailOf } from "./child.ts";
+import { startChild } from "./child.ts";
 import type { Child } from "./child.ts";
+import { lastWords } from "./last-words.ts";
+import { ownEnv } from "./own-env.ts";
+import { ensurePassword } from "./password.ts";
+import { isTaken, portTaken } from "./port-taken.ts";
 import { findPostgresPlace } from "./postgres-owner.ts";
 import type { PostgresPlace } from "./postgres-owner.ts";
-import { query, waitForPostgres } from "./postgres-ready.ts";
+import { clusterNameOf, query, waitForPostgres } from "./postgres-ready.ts";
 import { run } from "./run.ts";
 import { withScratch } from "./scratch.ts";
 import type { EmbeddedJob, RunningService } from "./service.ts";
@@ -33,7 +37,7 @@ export const startPostgres = async (job: EmbeddedJob, port: number): Promise<Run
     const link = join(job.stateDir, "postgres");
     // Without its pointer the data belongs to a state folder that somebody has deleted.
     if (!existsSync(link)) await rm(dataDir, { recursive: true, force: true });
-    const password = await ensurePassword(place.dataParent);
+    const password = await ensurePassword(join(place.dataParent, "postgres.password"));
     if (!existsSync(dataDir)) {
       step.note("making the database cluster");
       await initialise(job, place, { dataDir, password });
@@ -41,30 +45,23 @@ export const startPostgres = async (job: EmbeddedJob, port: number): Promise<Run
     await pointTo(dataDir, link);
     step.note("starting");
     const logFile = join(job.stateDir, "logs", "postgres.log");
-    const child = await startServer(job, place, { dataDir, port, logFile });
+    const clusterName = randomUUID();
+    const child = await startServer(job, place, { dataDir, port, logFile, clusterName });
     job.onStart(child);
     const url = `postgres://${userName}:${password}@127.0.0.1:${port}/${userName}`;
     try {
-      await ready(job, { child, url, logFile });
+      await ready(job, { child, url, logFile, clusterName });
     } catch (error) {
       await child.stop(killAfterMs);
+      if (!job.signal?.aborted && (await isTaken(port, child.log()))) {
+        throw portTaken("postgres", port, error);
+      }
       throw error;
     }
-    const edition = `embedded ${place.version.replace(/-.*/, "")}`;
-    return { url, pid: child.pid, edition, exited: child.exited, stop: child.stop };
+    return { url, edition: `embedded ${place.version.replace(/-.*/, "")}`, ...child };
   } finally {
     step.end();
   }
-};
-
-/** A password of this project folder's own: other users of the machine reach the port, too. */
-const ensurePassword = async (dataParent: string): Promise<string> => {
-  const path = join(dataParent, "postgres.password");
-  const known = await readFile(path, "utf8").catch(() => undefined);
-  if (known) return known.trim();
-  const password = randomBytes(18).toString("base64url");
-  await writeFile(path, `${password}\n`, { mode: 0o600 });
-  return password;
 };
 
 /** Runs initdb beside the data folder and renames the result into place, so none is half-made. */
@@ -117,16 +114,20 @@ const pointTo = async (dataDir: string, link: string): Promise<void> => {
   await symlink(dataDir, link);
 };
 
+type Server = Readonly<{ dataDir: string; port: number; logFile: string; clusterName: string }>;
+
 const startServer = (
   job: EmbeddedJob,
   place: PostgresPlace,
-  { dataDir, port, logFile }: Readonly<{ dataDir: string; port: number; logFile: string }>,
+  { dataDir, port, logFile, clusterName }: Server,
 ): Promise<Child> => {
   mkdirSync(dirname(logFile), { recursive: true });
   chmodSync(dataDir, 0o700);
   const settings = {
     listen_addresses: "127.0.0.1",
     port: String(port),
+    // This start's own: it tells the server from any other that may answer on the port.
+    cluster_name: clusterName,
     unix_socket_directories: "",
     wal_level: "logical",
     fsync: "on",
@@ -149,27 +150,35 @@ const startServer = (
   });
 };
 
-/** No locale and no PG* variables of the user's: they would change what the server does. */
-const serverEnv = (job: EmbeddedJob) => ({ PATH: job.host.env.PATH, LC_ALL: "C", TZ: "UTC" });
+/** Without a locale: what the server says is to be the same everywhere. */
+const serverEnv = (job: EmbeddedJob) => ({ ...ownEnv(job.host.env), LC_ALL: "C" });
 
 /** Waits for a real answer, and makes the project's database where it is missing. */
 const ready = (
   job: EmbeddedJob,
-  { child, url, logFile }: Readonly<{ child: Child; url: string; logFile: string }>,
+  {
+    child,
+    url,
+    logFile,
+    clusterName,
+  }: Pick<Server, "logFile" | "clusterName"> & Readonly<{ child: Child; url: string }>,
 ): Promise<void> =>
   waitForPostgres(url, {
     timeoutMs: readyTimeoutMs,
     signal: job.signal,
+    clusterName,
     check: () => {
       if (child.isRunning()) return;
-      const log = tailOf(logFile);
-      throw fault("unavailable", `Postgres ended while starting; its log says:\n${log}`);
+      const log = lastWords(child.log());
+      throw fault("unavailable", `Postgres ended while starting; ${logFile} says:\n${log}`);
     },
-    createDatabase: () => createDatabase(url),
+    createDatabase: () => createDatabase(url, clusterName),
   });
 
-const createDatabase = (url: string): Promise<void> => {
+/** In our own server only: another one on its port may let us in, too. */
+const createDatabase = async (url: string, clusterName: string): Promise<void> => {
   const maintenance = new URL(url);
   maintenance.pathname = "/postgres";
-  return query(maintenance.href, `create database ${userName}`);
+  if ((await clusterNameOf(maintenance.href)) !== clusterName) return;
+  await query(maintenance.href, `create database ${userName}`);
 };

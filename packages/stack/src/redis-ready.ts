@@ -17,6 +17,8 @@ export type RedisWait = Omit<Wait, "what" | "pollMs"> &
   Readonly<{
     /** Asked before each try; throws to end the wait. */
     check?: () => void;
+    /** Of the server that has to answer: another one on its port does not count. */
+    processId?: number;
   }>;
 
 /**
@@ -27,17 +29,20 @@ export type RedisWait = Omit<Wait, "what" | "pollMs"> &
 export const waitForRedis = async (text: string, wait: RedisWait): Promise<void> => {
   const url = parseRedisUrl(text);
   let last: unknown;
-  const ask = async () => {
+  const tryOnce = async () => {
     wait.check?.();
     try {
-      return judge(await exchange(url, pingCommands(url), wait.signal));
+      const { processId } = wait;
+      const answers = await ask(url, pingCommands(url), wait.signal);
+      if (judge(answers) === undefined || processId === undefined) return judge(answers);
+      return (await processIdAt(url, wait.signal)) === processId ? "ready" : undefined;
     } catch (error) {
       if (isFault(error)) throw error;
       last = error;
       return undefined;
     }
   };
-  await waitFor({ ...wait, what: "Redis to answer", pollMs }, ask).catch((error: unknown) => {
+  await waitFor({ ...wait, what: "Redis to answer", pollMs }, tryOnce).catch((error: unknown) => {
     if (!isFault(error, "timeout")) throw error;
     const reason = last instanceof Error ? ` The last try: ${last.message}` : "";
     throw fault("timeout", `${error.message}${reason}`, { cause: last });
@@ -91,11 +96,33 @@ const open = (url: URL) => {
   return url.protocol === "rediss:" ? connectTls({ host, port }) : connect({ host, port });
 };
 
-/** The answers, a line each, up to the first that is not well. */
+type Command = readonly string[];
+
+/** The number of the process that answers, in its own words. */
+const processIdAt = async (url: URL, signal: AbortSignal | undefined): Promise<number> => {
+  const commands = [...pingCommands(url).slice(0, -1), ["INFO", "server"]];
+  const told = /^process_id:(\d+)$/;
+  const isOver = (lines: readonly string[]) => lines.some((one) => told.test(one));
+  const lines = await exchange(url, commands, { signal, isOver });
+  return Number(lines.map((line) => told.exec(line)?.[1]).find((id) => id !== undefined));
+};
+
+/** The answers to all `commands`, or up to the first that is not well. */
+const ask = async (
+  url: URL,
+  commands: readonly Command[],
+  signal: AbortSignal | undefined,
+): Promise<readonly string[]> => {
+  const isOver = (lines: readonly string[]) =>
+    lines.length >= commands.length || lines.some((one) => one[0] !== "+");
+  return (await exchange(url, commands, { signal, isOver })).slice(0, commands.length);
+};
+
+/** The lines of what is answered, up to where `isOver`. */
 const exchange = (
   url: URL,
-  commands: readonly (readonly string[])[],
-  signal: AbortSignal | undefined,
+  commands: readonly Command[],
+  { signal, isOver }: { signal: AbortSignal | undefined; isOver(lines: string[]): boolean },
 ): Promise<readonly string[]> =>
   new Promise((resolve, reject) => {
     const socket = open(url);
@@ -114,9 +141,8 @@ const exchange = (
     socket.on("close", () => end(new Error("the connection was closed")));
     socket.on("data", (chunk: Buffer) => {
       received += chunk.toString("latin1");
-      const answers = received.split("\r\n").slice(0, -1);
-      const isOver = answers.length >= commands.length || answers.some((one) => one[0] !== "+");
-      if (isOver) end(answers.slice(0, commands.length));
+      const lines = received.split("\r\n").slice(0, -1);
+      if (isOver(lines)) end(lines);
     });
     socket.write(commands.map(encode).join(""));
   });

@@ -13,6 +13,7 @@ import type { Host } from "./host.ts";
 import { readJarEntry } from "./jar-entry.ts";
 import { ensureJavaParts } from "./java-parts.ts";
 import type { KafkaJars } from "./kafka-jars.ts";
+import { ownEnv } from "./own-env.ts";
 import type { Step } from "./report.ts";
 import { run } from "./run.ts";
 import { withScratch } from "./scratch.ts";
@@ -71,7 +72,7 @@ const unpackOnce = async (jars: KafkaJars, name: string): Promise<string> => {
 
 /** Undefined when it does not run here, or is too old. */
 const editionAt = async (host: Host, command: string): Promise<string | undefined> => {
-  const options = { env: host.env, timeoutMs: versionTimeoutMs };
+  const options = { env: ownEnv(host.env), timeoutMs: versionTimeoutMs };
   const result = await run(command, ["--version"], options).catch(() => undefined);
   return result?.code === 0 ? editionOf(result.output) : undefined;
 };

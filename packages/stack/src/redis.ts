@@ -1,14 +1,18 @@
 /**
- * Redis, or Valkey, as a child process: on loopback only, and with a log of every write, so that
- * its data survives a restart and, but for its last second, the end of the machine.
+ * Redis, or Valkey, as a child process: on loopback only, with a password, and with a log of every
+ * write, so that its data survives a restart and, but for its last second, the end of the machine.
  * Throws Fault `unavailable` with the end of its log when it does not come up.
  */
 
-import { mkdir } from "node:fs/promises";
+import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fault } from "@outrider/event";
-import { startChild, tailOf } from "./child.ts";
+import { startChild } from "./child.ts";
 import type { Child } from "./child.ts";
+import { lastWords } from "./last-words.ts";
+import { ownEnv } from "./own-env.ts";
+import { ensurePassword } from "./password.ts";
+import { isTaken, portTaken } from "./port-taken.ts";
 import { waitForRedis } from "./redis-ready.ts";
 import { findRedisServer } from "./redis-server.ts";
 import type { EmbeddedJob, RunningService } from "./service.ts";
@@ -27,6 +31,15 @@ export const redisSettings: readonly string[] = [
   ...["--save", ""],
 ];
 
+/** Arguments can be read by every user of the machine, so the password is in a file. */
+const secretsFile = "secrets.conf";
+
+/** Where the Redis of a state folder is to be found on this port. */
+export const redisUrlOf = async (stateDir: string, port: number): Promise<string> => {
+  const password = await ensurePassword(join(stateDir, "redis.password"));
+  return `redis://:${password}@127.0.0.1:${port}`;
+};
+
 /** The same port and state folder give the same Redis again, with its data. */
 export const startRedis = async (job: EmbeddedJob, port: number): Promise<RunningService> => {
   const step = job.report.step("redis");
@@ -35,26 +48,30 @@ export const startRedis = async (job: EmbeddedJob, port: number): Promise<Runnin
     const dataDir = join(job.stateDir, "redis");
     const logFile = join(job.stateDir, "logs", "redis.log");
     await mkdir(dataDir, { recursive: true });
+    const url = await redisUrlOf(job.stateDir, port);
+    const { password } = new URL(url);
+    await writeFile(join(dataDir, secretsFile), `requirepass ${password}\n`, { mode: 0o600 });
     step.note("starting");
     const place = ["--port", String(port), "--bind", "127.0.0.1", "--dir", dataDir];
     const child = await startChild({
       name: "redis",
       command,
-      args: [...place, ...redisSettings],
+      args: [secretsFile, ...place, ...redisSettings],
       cwd: dataDir,
-      env: job.host.env,
+      env: ownEnv(job.host.env),
       logFile,
     });
     job.onStart(child);
-    const url = `redis://127.0.0.1:${port}`;
     try {
       await ready(job, { child, url, logFile });
     } catch (error) {
       await child.stop(killAfterMs);
+      if (!job.signal?.aborted && (await isTaken(port, child.log()))) {
+        throw portTaken("redis", port, error);
+      }
       throw error;
     }
-    const { pid, exited, stop } = child;
-    return { url, pid, edition: `embedded ${edition}`, exited, stop };
+    return { url, edition: `embedded ${edition}`, ...child };
   } finally {
     step.end();
   }
@@ -67,9 +84,10 @@ const ready = (
   waitForRedis(url, {
     timeoutMs: readyTimeoutMs,
     signal: job.signal,
+    processId: child.pid,
     check: () => {
       if (child.isRunning()) return;
-      const log = tailOf(logFile);
-      throw fault("unavailable", `Redis ended while starting; its log says:\n${log}`);
+      const log = lastWords(child.log());
+      throw fault("unavailable", `Redis ended while starting; ${logFile} says:\n${log}`);
     },
   });

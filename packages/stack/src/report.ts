@@ -19,15 +19,14 @@ export const silentReport: Report = {
   step: () => ({ note: () => {}, end: () => {} }),
 };
 
-/** `postgres     ready in 1.2 s  postgres://...  (embedded 18.4)`, without a given password. */
+/** `postgres     ready in 1.2 s  postgres://...  (embedded 18.4)`, without its password. */
 export const readyLine = (
   name: string,
   { url, edition }: Readonly<{ url: string; edition: string }>,
   tookMs: number,
 ): string => {
-  const shown = edition === "given" ? redacted(url) : url;
   const took = `ready in ${(tookMs / 1000).toFixed(1)} s`;
-  return `${name.padEnd(12)} ${took.padEnd(15)} ${shown}  (${edition})`;
+  return `${name.padEnd(12)} ${took.padEnd(15)} ${redacted(url)}  (${edition})`;
 };
 
 /** A URL without its password. */

@@ -2,6 +2,7 @@
 
 import { mkdir, mkdtemp, readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { notWritable } from "./not-writable.ts";
 
 /** What is older was left behind by a process that was killed. */
 const abandonedMs = 24 * 60 * 60 * 1000;
@@ -12,14 +13,21 @@ export const withScratch = async <T>(
   prefix: string,
   use: (scratch: string) => Promise<T>,
 ): Promise<T> => {
-  await mkdir(parent, { recursive: true });
-  await sweep(parent, prefix);
-  const scratch = await mkdtemp(join(parent, prefix));
+  const scratch = await makeIn(parent, prefix).catch((cause: unknown) => {
+    const nextStep = "free it, or name another folder for caches in XDG_CACHE_HOME";
+    throw notWritable(parent, cause, nextStep);
+  });
   try {
     return await use(scratch);
   } finally {
     await rm(scratch, { recursive: true, force: true });
   }
+};
+
+const makeIn = async (parent: string, prefix: string): Promise<string> => {
+  await mkdir(parent, { recursive: true });
+  await sweep(parent, prefix);
+  return mkdtemp(join(parent, prefix));
 };
 
 const sweep = async (parent: string, prefix: string): Promise<void> => {

@@ -5,7 +5,8 @@ import type { Host } from "./host.ts";
 import type { EnsureJavaParts } from "./java-parts.ts";
 import type { Report } from "./report.ts";
 
-export type ServiceName = "postgres" | "kafka" | "redis";
+export const serviceNames = ["postgres", "kafka", "redis"] as const;
+export type ServiceName = (typeof serviceNames)[number];
 
 export type RunningService = Readonly<{
   url: string;
@@ -15,6 +16,8 @@ export type RunningService = Readonly<{
   edition: string;
   /** Resolves when a process of ours has ended, whether it was asked to or not. */
   exited?: Promise<unknown>;
+  /** What a process of ours has written, the end of it. */
+  log?(): string;
   /** Ends it softly, and hard after `killAfterMs`. */
   stop(killAfterMs: number): Promise<void>;
 }>;

@@ -6,7 +6,7 @@
  * `forbidden`; the signal's reason when aborted.
  */
 
-import { fault } from "@outrider/event";
+import { fault, isFault } from "@outrider/event";
 import type { KafkaConnection } from "@outrider/event";
 import type { Child } from "./child.ts";
 import { removeData } from "./data.ts";
@@ -17,8 +17,10 @@ import { ensureJavaParts, sharedOnce } from "./java-parts.ts";
 import type { EnsureJavaParts } from "./java-parts.ts";
 import { startKafka } from "./kafka.ts";
 import { waitForKafka } from "./kafka-ready.ts";
-import { choosePorts, servicePorts } from "./ports.ts";
-import type { Ports } from "./ports.ts";
+import { lastWords } from "./last-words.ts";
+import { isPortTaken, portTaken, portTriesMax, saysTaken } from "./port-taken.ts";
+import { servicePorts } from "./ports.ts";
+import type { PortBook, Ports } from "./ports.ts";
 import { startPostgres } from "./postgres.ts";
 import { waitForPostgres } from "./postgres-ready.ts";
 import { startRedis } from "./redis.ts";
@@ -60,13 +62,17 @@ export type Stack = Readonly<{
   stateDir: string;
   /** Enters a process of the caller's into the ledger of what has to be gone before a restart. */
   track(child: Child): void;
-  /** Resolves with the name of the first service that ends before it is stopped. */
-  died: Promise<ServiceName>;
+  /** Ports on loopback for processes of the caller's. */
+  choosePorts: PortBook["choose"];
+  /** Resolves with the first service that ends before it is stopped, and its last words. */
+  died: Promise<Death>;
   /** Ends the services softly, and hard after `killAfterMs` (8,000 when left out). */
   stop(killAfterMs?: number): Promise<void>;
   /** Stops, and throws the data away. */
   discard(): Promise<void>;
 }>;
+
+export type Death = Readonly<{ name: ServiceName; lastWords: string }>;
 
 type Plan = Readonly<{
   options: StackOptions;
@@ -96,7 +102,7 @@ export const startStack = async (options: StackOptions): Promise<Stack> => {
     const start = async (name: ServiceName): Promise<RunningService> => {
       try {
         const startedMs = performance.now();
-        const service = await starters[name][plan.sources[name]](plan);
+        const service = await startOnFreePort(plan, name);
         running.push(service);
         options.report.say(readyLine(name, service, performance.now() - startedMs));
         return service;
@@ -113,6 +119,7 @@ export const startStack = async (options: StackOptions): Promise<Stack> => {
       kafka: options.settings.kafka ?? { bootstrapServers: kafka.url },
       stateDir: state.dir,
       track: state.track,
+      choosePorts: state.ports.choose,
       died: Promise.race([
         diedOf("postgres", postgres),
         diedOf("kafka", kafka),
@@ -155,9 +162,27 @@ const makePlan = async (
     redis: choose("redis"),
   };
   if (options.fresh) await removeData({ stateDir: state.dir, host, compose });
-  const ports = await choosePorts(state.dir, { ...servicePorts, ...settings.ports });
+  const ports = await state.ports.choose({ ...servicePorts, ...settings.ports });
   const javaParts = sharedOnce(ensureJavaParts);
   return { options, state, sources, compose, ports, javaParts, signal };
+};
+
+/** A service that finds its port taken by the time it listens moves on to another one. */
+const startOnFreePort = async (plan: Plan, name: ServiceName): Promise<RunningService> => {
+  const wanted = { ...servicePorts, ...plan.options.settings.ports };
+  const own = (["postgres", "kafka", "kafkaController", "redis"] as const)
+    .filter((port) => port.startsWith(name))
+    .map((port) => [port, wanted[port]]);
+  let ports = plan.ports;
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await starters[name][plan.sources[name]]({ ...plan, ports });
+    } catch (error) {
+      if (!isPortTaken(error) || tries === portTriesMax) throw error;
+      plan.options.report.say(`${name.padEnd(12)} ${(error as Error).message} It takes another.`);
+      ports = { ...ports, ...(await plan.state.ports.choose(Object.fromEntries(own))) };
+    }
+  }
 };
 
 /** How each service is had from each source. */
@@ -238,7 +263,8 @@ const composeUp = async (plan: Plan, name: ServiceName): Promise<() => Promise<v
     return stop;
   } catch (error) {
     await stop().catch(() => {});
-    throw error;
+    const words = isFault(error) ? String(error.details.output) : "";
+    throw saysTaken(words) ? portTaken(name, ports[name], error) : error;
   } finally {
     step.end();
   }
@@ -269,10 +295,10 @@ const allOrThrow = async (
 const present = ({ url, pid }: RunningService): Service =>
   pid === undefined ? { url } : { url, pid };
 
-const diedOf = async (name: ServiceName, service: RunningService): Promise<ServiceName> => {
+const diedOf = async (name: ServiceName, service: RunningService): Promise<Death> => {
   // What runs elsewhere is not watched: the apps see it when it is gone.
   await (service.exited ?? new Promise(() => {}));
-  return name;
+  return { name, lastWords: lastWords(service.log?.() ?? "") };
 };
 
 const once = <A>(work: (argument?: A) => Promise<void>): ((argument?: A) => Promise<void>) => {
