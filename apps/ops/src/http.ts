@@ -6,7 +6,7 @@ import { openRetryQueues } from "@outrider/bullmq";
 import { createQueueBoard } from "@outrider/bullmq/board";
 import type { Catalogue } from "@outrider/event";
 import { createDecodes, createKeyCheck, createOperationsApi } from "@outrider/operations";
-import { createQueuePages, planning, startDriver } from "@outrider/operations";
+import { createQueuePages, liveDefaults, planning, startDriver } from "@outrider/operations";
 import { writeRecord } from "@outrider/outbox";
 import { connect } from "@outrider/postgres";
 import { createLogger, createRegistry, createRequestMetric } from "@outrider/runtime";
@@ -24,6 +24,9 @@ const schema = v.strictObject({
   catalogueModules: v.optional(setting.list, []),
   /** Of a proxy in front that is to be believed: the last address in it counts. */
   clientAddressHeader: v.optional(setting.text),
+  /** Lists that stay open, of this process and of one key. */
+  liveMax: v.optional(setting.integer(1, 10_000), liveDefaults.liveMax),
+  liveKeyMax: v.optional(setting.integer(1, 10_000), liveDefaults.liveKeyMax),
   host: setting.host,
   port: setting.port(3001),
   logLevel: setting.logLevel,
@@ -72,7 +75,8 @@ await runProcess({ name, log }, async (onStop) => {
   const stopping = new AbortController();
   const registry = createRegistry({ service: name, deployment: settings.deployment });
   const decodes = createDecodes(await loadCatalogues(settings.catalogueModules));
-  const app = createOperationsApi({
+  const { liveMax, liveKeyMax } = settings;
+  const served = {
     ...{ sql, log, registry, writeRecord, retryQueues, kafka: reader, queuePages },
     newId: () => Bun.randomUUIDv7(),
     authenticate: createKeyCheck({ sql, log, monotonicMs: () => performance.now() }),
@@ -81,9 +85,10 @@ await runProcess({ name, log }, async (onStop) => {
     stopping: stopping.signal,
     observe: createRequestMetric(registry),
     checks: { postgres: async () => void (await sql`select 1`) },
-    readAsset: (file) =>
+    readAsset: (file: string) =>
       Bun.file(Bun.resolveSync(`swagger-ui-dist/${file}`, import.meta.dir)).bytes(),
-  });
+  };
+  const app = createOperationsApi(served, { liveMax, liveKeyMax });
   const server = Bun.serve({
     ...{ hostname, port, idleTimeout: 30 },
     fetch: (request, listening) => {

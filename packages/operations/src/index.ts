@@ -12,6 +12,7 @@ export { createDecodes } from "./decodes.ts";
 export { startDriver } from "./drive.ts";
 export type { Driver } from "./drive.ts";
 export type { EventLife } from "./event-life.ts";
+export { liveDefaults } from "./live.ts";
 export { createKey, replaceKey } from "./keys.ts";
 export type { ApiKey } from "./keys.ts";
 export { createQueuePages } from "./queue-pages.ts";

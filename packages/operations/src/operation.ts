@@ -38,7 +38,7 @@ export type Operation = Readonly<{
 const always: Readonly<Record<number, string>> = {
   401: "The key is missing, wrong, revoked or expired",
   403: "The key does not have the scope",
-  429: "Too many wrong keys, see Retry-After",
+  429: "Too many wrong keys, or live lists, see Retry-After",
 };
 
 const ofBodies: Readonly<Record<number, string>> = {
