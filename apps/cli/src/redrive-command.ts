@@ -1,7 +1,7 @@
 /** Arguments of `outrider redrive ...`. */
 
 import { fault } from "@outrider/event";
-import { redriveDefaults } from "@outrider/redrive";
+import { redriveDefaults, redriveRate } from "@outrider/redrive";
 import { InvalidArgumentError } from "commander";
 import type { Command } from "commander";
 import { filterOf, idArgument, idsArgument, integer, listingOf } from "./arguments.ts";
@@ -16,8 +16,9 @@ type Chosen = FilterOptions & { all?: boolean };
 
 const rate = (text: string): number => {
   const value = Number(text);
-  if (value > 0 && value <= 100_000) return value;
-  throw new InvalidArgumentError("It is a number above 0, up to 100000.");
+  const { minPerS, maxPerS } = redriveRate;
+  if (value >= minPerS && value <= maxPerS) return value;
+  throw new InvalidArgumentError(`It is a number from ${minPerS} to ${maxPerS}.`);
 };
 
 export const addRedrive = (program: Command, run: Finish): void => {

@@ -3,6 +3,7 @@
  * to. What it holds lives as long as its process.
  */
 
+import { readJson } from "@outrider/http";
 import { Hono } from "hono";
 import * as v from "valibot";
 
@@ -10,9 +11,9 @@ const failing = v.strictObject({
   /** Status of the next answers. */
   status: v.pipe(v.number(), v.integer(), v.minValue(400), v.maxValue(599)),
   /** How many of them. */
-  count: v.pipe(v.number(), v.integer(), v.minValue(0)),
+  count: v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(1_000_000)),
   /** In their Retry-After. */
-  retryAfterS: v.optional(v.pipe(v.number(), v.minValue(0))),
+  retryAfterS: v.optional(v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(86_400))),
 });
 
 type Failing = v.InferOutput<typeof failing>;
@@ -33,7 +34,7 @@ export const createReceipts = (): Hono => {
     }
     const key = c.req.header("idempotency-key");
     if (!key) return c.text("an idempotency key is missing\n", 400);
-    const body: unknown = await c.req.json().catch(() => undefined);
+    const body = await readJson(c.req).catch(() => undefined);
     if (body === undefined) return c.text("the body is no JSON\n", 400);
     const isNew = !receipts.has(key);
     if (isNew) receipts.set(key, body);
@@ -45,7 +46,7 @@ export const createReceipts = (): Hono => {
   );
 
   app.put("/v1/failures", async (c) => {
-    const parsed = v.safeParse(failing, await c.req.json().catch(() => undefined));
+    const parsed = v.safeParse(failing, await readJson(c.req).catch(() => undefined));
     if (!parsed.success) return c.json({ problems: parsed.issues.map((one) => one.message) }, 400);
     fails = parsed.output;
     return c.json(fails);

@@ -8,6 +8,7 @@ export type { Answer, Expiry, IdempotentRequest } from "./idempotency.ts";
 export { idempotencyKeyParameter, jsonResponse, problemResponses } from "./open-api.ts";
 export { serveDocs } from "./open-api.ts";
 export type { DocsDeps } from "./open-api.ts";
+export { readJson } from "./json.ts";
 export { invalid, problemOf } from "./problem.ts";
 export type { Problem } from "./problem.ts";
 export { fields, jsonBody, query } from "./validated.ts";

@@ -21,15 +21,33 @@ export const uuid = v.pipe(
   v.regex(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i, "must be a UUID"),
 );
 
-/** ISO 8601, in the years that Postgres and JavaScript have in common. */
+const partitionMessage = "must be the number of a partition";
+
+/** What a column of partitions takes. */
+export const partitionNumber = v.pipe(
+  v.number(partitionMessage),
+  v.integer(partitionMessage),
+  v.minValue(0, partitionMessage),
+  v.maxValue(2 ** 31 - 1, partitionMessage),
+);
+
+export const offsetNumber = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+
+/** ISO 8601, from 1970 on: to Kafka, a time before that is another question. */
 export const moment = v.pipe(
   v.string("must be a time such as 2026-01-31T12:00:00Z"),
   v.regex(
-    /^(19|2\d)\d{2}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:\d{2})$/,
+    /^(19[7-9]|2\d{2})\d-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:\d{2})$/,
     "must be a time such as 2026-01-31T12:00:00Z",
   ),
-  v.check((value) => !Number.isNaN(Date.parse(value)), "is a time that there is not"),
+  v.check((value) => Date.parse(value) >= 0 && isRealDay(value), "is a time that there is not"),
 );
+
+/** Date takes 30 February for 2 March. */
+const isRealDay = (value: string): boolean => {
+  const day = value.slice(0, "2026-01-31".length);
+  return new Date(day).toISOString().startsWith(day);
+};
 
 export const dateOf = (value: string | undefined): Date | undefined =>
   value === undefined ? undefined : new Date(value);
@@ -51,8 +69,11 @@ export const idList = v.pipe(
   v.maxLength(idsMax, `are at most ${idsMax}`),
 );
 
+/** Room for two names of the longest, as JSON in base64. */
+const cursorCharsMax = 4000;
+
 /** How much of a list, and where it goes on. */
-export const paging = { limit: v.optional(limitText), cursor: v.optional(text(500)) };
+export const paging = { limit: v.optional(limitText), cursor: v.optional(text(cursorCharsMax)) };
 
 /** The query of a list. What is not known is refused: a misspelt filter would find too much. */
 export const listQuery = <const E extends v.ObjectEntries>(entries: E) =>

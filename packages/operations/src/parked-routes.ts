@@ -4,7 +4,7 @@ import { Hono } from "hono";
 import * as v from "valibot";
 import type { OperationsDeps } from "./api.ts";
 import { count, id, uuidForm, when } from "./forms.ts";
-import { idParam, limitOf, listQuery } from "./inputs.ts";
+import { idParam, limitOf, listQuery, offsetNumber, partitionNumber } from "./inputs.ts";
 import { look } from "./operation.ts";
 import type { OperationsEnv } from "./operation.ts";
 import { decode, idPage, pageOf, pageProblems, toPage } from "./page.ts";
@@ -97,7 +97,4 @@ export const parkedRoutes = (deps: OperationsDeps) =>
     )
     .route("/", parkedDecisions(deps));
 
-const place = v.strictTuple([
-  v.pipe(v.number(), v.safeInteger()),
-  v.pipe(v.number(), v.safeInteger()),
-]);
+const place = v.strictTuple([partitionNumber, offsetNumber]);

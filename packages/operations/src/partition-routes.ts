@@ -6,7 +6,7 @@ import { Hono } from "hono";
 import * as v from "valibot";
 import type { OperationsDeps } from "./api.ts";
 import { count, when } from "./forms.ts";
-import { limitOf, listQuery, moment, name, reason } from "./inputs.ts";
+import { limitOf, listQuery, moment, name, partitionNumber, reason } from "./inputs.ts";
 import { change, look, operation } from "./operation.ts";
 import type { OperationsEnv } from "./operation.ts";
 import { decode, pageOf, pageProblems, toPage } from "./page.ts";
@@ -31,13 +31,6 @@ const resumedForm = v.strictObject({
   items: v.array(v.strictObject({ partition: count, next: count })),
 });
 
-const partitionNumber = v.pipe(
-  v.number("must be the number of a partition"),
-  v.integer("must be the number of a partition"),
-  v.minValue(0, "must be the number of a partition"),
-  v.maxValue(2 ** 31 - 1, "must be the number of a partition"),
-);
-
 /** What is skipped is nobody's mistake: one partition or all, and from where, are said. */
 const resumeBody = v.pipe(
   fields({
@@ -57,7 +50,7 @@ const resumeBody = v.pipe(
   ),
 );
 
-const place = v.strictTuple([v.string(), v.string(), v.pipe(v.number(), v.safeInteger())]);
+const place = v.strictTuple([name, name, partitionNumber]);
 
 export const partitionRoutes = (deps: OperationsDeps) =>
   new Hono<OperationsEnv>()

@@ -2,7 +2,7 @@
 
 import { fields, jsonBody, query } from "@outrider/http";
 import { cancelRedrive, createRedrive, listRedrives, pauseRedrive } from "@outrider/redrive";
-import { previewRedrive, readRedrive, resumeRedrive } from "@outrider/redrive";
+import { previewRedrive, readRedrive, redriveRate, resumeRedrive } from "@outrider/redrive";
 import type { Change as RedriveChange } from "@outrider/redrive";
 import type { TransactionSql } from "@outrider/postgres";
 import { Hono } from "hono";
@@ -130,7 +130,13 @@ const wish = fields({
   filter: selection,
   all: v.optional(v.boolean("must be true or false")),
   reason,
-  ratePerS: v.optional(v.pipe(v.number("must be a number"), v.gtValue(0), v.maxValue(100_000))),
+  ratePerS: v.optional(
+    v.pipe(
+      v.number("must be a number"),
+      v.minValue(redriveRate.minPerS),
+      v.maxValue(redriveRate.maxPerS),
+    ),
+  ),
   canary: v.optional(
     v.pipe(v.number("must be a number"), v.integer(), v.minValue(0), v.maxValue(1_000_000)),
   ),
