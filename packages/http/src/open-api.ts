@@ -34,20 +34,26 @@ const always = {
 };
 
 /** Responses of describeRoute for what may go wrong: `{ 404: "There is no such order" }`. */
-export const problemResponses = (descriptions: Readonly<Record<number, string>>) =>
-  Object.fromEntries(
+export const problemResponses = (descriptions: Readonly<Record<number, string>>) => ({
+  ...Object.fromEntries(
     Object.entries({ ...descriptions, ...always }).map(([status, description]) => [
       status,
       { description, content: { "application/problem+json": { schema: resolver(problem) } } },
     ]),
-  );
+  ),
+  // The server's own answer, before any of this is asked.
+  431: { description: "The path, the query and the headers have more than 16 KiB together" },
+});
 
 export const idempotencyKeyParameter = {
   name: "Idempotency-Key",
   in: "header",
   required: false,
   description: "Makes the request safe to repeat: the first answer is given again for 24 hours",
-  schema: { type: "string", minLength: 1, maxLength: 255 },
+  schema: {
+    type: "string",
+    pattern: String.raw`^("[!#-\[\]-~]{1,255}"|[!#-\[\]-~]{1,255})$`,
+  },
 } as const;
 
 export type DocsDeps = Readonly<{

@@ -12,7 +12,7 @@ import { count, headerPairs, id, uuidForm, when } from "./forms.ts";
 import { idParam, limitOf, listQuery } from "./inputs.ts";
 import { letterDecisions } from "./letter-decisions.ts";
 import { letterFilter, letterFilterOf } from "./letter-filter.ts";
-import { look } from "./operation.ts";
+import { look, only } from "./operation.ts";
 import type { OperationsEnv } from "./operation.ts";
 import { pageOf, pageProblems, stretchPage } from "./page.ts";
 
@@ -79,6 +79,7 @@ const exported = <L extends Letter>({ payload, ...letter }: L) => ({
 
 export const letterRoutes = (deps: OperationsDeps) =>
   new Hono<OperationsEnv>()
+    .use("/bulk", only("POST"))
     .route("/", exportRoute(deps))
     .get(
       "/",

@@ -1,5 +1,6 @@
 /** What all routes of the operations API have in common: a name, a scope, an answer, an audit. */
 
+import { fault } from "@outrider/event";
 import { jsonResponse, problemResponses } from "@outrider/http";
 import type { ApiEnv } from "@outrider/http";
 import type { Sql, TransactionSql } from "@outrider/postgres";
@@ -82,6 +83,19 @@ const answerOf = (description: string, schema: v.GenericSchema, isLive = false) 
   const json = jsonResponse(description, schema);
   return isLive ? { ...json, content: { ...json.content, ...liveContent } } : json;
 };
+
+/**
+ * For a path that one with a parameter would match, too, such as `/bulk` beside `/:id`. Throws
+ * `method_not_allowed` for all methods but this one.
+ */
+export const only =
+  (method: string): MiddlewareHandler<OperationsEnv> =>
+  async (c, next) => {
+    if (c.req.method === method) return next();
+    throw fault("method_not_allowed", `${c.req.method} is not possible here`, {
+      details: { allow: method },
+    });
+  };
 
 export type Change<T> = Readonly<{
   sql: Sql;

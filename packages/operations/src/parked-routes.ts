@@ -5,7 +5,7 @@ import * as v from "valibot";
 import type { OperationsDeps } from "./api.ts";
 import { count, id, uuidForm, when } from "./forms.ts";
 import { idParam, limitOf, listQuery, offsetNumber, partitionNumber } from "./inputs.ts";
-import { look } from "./operation.ts";
+import { look, only } from "./operation.ts";
 import type { OperationsEnv } from "./operation.ts";
 import { decode, idPage, pageOf, pageProblems, toPage } from "./page.ts";
 import { parkedDecisions, parkedFilter } from "./parked-decisions.ts";
@@ -41,6 +41,7 @@ const gone = { 404: "There is no such key: it may have gone on" };
 
 export const parkedRoutes = (deps: OperationsDeps) =>
   new Hono<OperationsEnv>()
+    .use("/bulk", only("POST"))
     .get(
       "/",
       look({
