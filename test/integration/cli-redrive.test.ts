@@ -106,7 +106,7 @@ describe("outrider dead", () => {
       [["redrive", "start", "--reason", "x"], /needs\n {2}which letters: by id/],
       [["redrive", "start"], /needs\n {2}which letters: .*\n {2}--reason <text>/],
       [["redrive", "start", "--reason", "x", "--all"], /^No open dead letter matches\n$/],
-      [["redrive", "start", "--all", "--reason", "x", "--rate", "0"], /It is a number above 0/],
+      [["redrive", "start", "--all", "--reason", "x", "--rate", "0"], /It is a number from 0.001/],
       [["redrive", "show", "7"], /^There is no redrive 7\n$/],
     ] as const;
     for (const [args, message] of refusals) {

@@ -202,6 +202,31 @@ describe("a foreign record", () => {
   }
 });
 
+test("a handler emits what a foreign record causes, whatever that says of its chain", async () => {
+  const handler = defineHandler({
+    ...{ name, on: [definition], retry: { ...quick, attemptsMax: 1 } },
+    run: async (event, { emit }) => {
+      const origin = { id: Bun.randomUUIDv7(), occurredAt: new Date(), cause: event };
+      emit(definition.create({ key: "effect", n: 1 }, origin));
+    },
+  });
+  const names = ["traceparent", "ce_correlationid", "ce_causationid", "ce_tenant"] as const;
+  const values = ["a\0", "\ud800", Buffer.from([0xed, 0xa0, 0x80]), "x".repeat(2_000_000), "sound"];
+  const records = values.map((value, n) => {
+    const record = recordAt(count(`cause-${n}`, 1), { topic, offset: n });
+    const chain = names.map((header) => ({ [header]: Buffer.from(value as string) }));
+    return { ...record, headers: [...record.headers, ...chain] };
+  });
+  await resolved(feed(handler, records));
+  expect(await states()).toEqual({ handled: values.length });
+  const written = await sql<{ headers: Record<string, string> }[]>`
+    select headers from outrider.outbox where key = 'effect' order by id`;
+  const replaced = "\ufffd";
+  expect(written.map(({ headers }) => headers.ce_tenant)).toEqual([
+    ...[undefined, replaced, undefined, undefined, "sound"],
+  ]);
+});
+
 describe("an outcome that Postgres refuses", () => {
   const refuse = async (constraint: string, act: () => Promise<void>): Promise<void> => {
     await db.$client.unsafe(

@@ -59,6 +59,33 @@ test("the same key with another body is refused, elsewhere it is another key", a
   expect(await wholeOf(await cancel())).toEqual(cancelled);
 });
 
+test("the same order is the same, however its id is written", async () => {
+  const { id } = JSON.parse((await wholeOf(await place("way"))).body) as { id: string };
+  const encoded = id.replaceAll(/[0-9a-f]/g, (char) => `%${char.charCodeAt(0).toString(16)}`);
+  const cancel = async (way: string) => {
+    const sent = { "idempotency-key": "cancelled" };
+    return wholeOf(await shop.post(`/v1/orders/${way}/cancel`, { reason: "r" }, sent));
+  };
+  const first = await cancel(id);
+  expect(first.status).toBe(200);
+  for (const way of [id.toUpperCase(), encoded]) expect(await cancel(way)).toEqual(first);
+});
+
+test("a body that is no UTF-8 is neither stored nor answered with another's answer", async () => {
+  const before = await count("orders");
+  const json = JSON.stringify({ ...someOrder, lines: [{ ...someOrder.lines[0], sku: "?" }] });
+  for (const byte of [0x80, 0xff]) {
+    const body = Uint8Array.from(json, (char) => (char === "?" ? byte : char.charCodeAt(0)));
+    const response = await shop.post("/v1/orders", body, { "idempotency-key": "bytes" });
+    expect(response.status).toBe(400);
+  }
+  expect(await count("orders")).toBe(before);
+  const mark = new TextEncoder().encode(`\ufeff${json}`);
+  const marked = await wholeOf(await shop.post("/v1/orders", mark, { "idempotency-key": "mark" }));
+  expect(marked.status).toBe(201);
+  expect((await shop.post("/v1/orders", json, { "idempotency-key": "mark" })).status).toBe(422);
+});
+
 test("twenty at once place one order; each gets that order or is told to wait", async () => {
   const before = await count("orders");
   const answers = await Promise.all(

@@ -5,6 +5,7 @@ import { connect } from "node:net";
 import { text } from "node:stream/consumers";
 import { createOwnOperations } from "../support/operations.ts";
 import type { OwnOperations } from "../support/operations.ts";
+import { until } from "../support/until.ts";
 
 let api: OwnOperations;
 let server: Bun.Server<undefined>;
@@ -118,7 +119,7 @@ describe("with a key that may look", () => {
     }
     const as = ["X-HTTP-Method-Override: POST", "X-Method-Override: POST"];
     const bulk = await ask("GET /v1/parked/bulk", { headers: [...headers(), ...as] });
-    expect(bulk.status).toBe(404);
+    expect([bulk.status, bulk.answer.includes("\r\nallow: POST\r\n")]).toEqual([405, true]);
     const body = "{}";
     const form = ["Content-Type: application/json", `Content-Length: ${body.length}`];
     for (const path of ["/v1/parked/bulk", "/v1/dead-letters/bulk", "/v1/redrives", "/v1/keys"]) {
@@ -142,4 +143,34 @@ describe("with a key that may look", () => {
     const large = [...mine, "Content-Length: 3000000"];
     expect((await ask("POST /v1/parked/bulk", { headers: large, body: "{" })).status).toBe(413);
   });
+});
+
+/** Of Bun 1.4.5. Where it fails, Bun has mended it: take it away, and the section of the docs. */
+test("a request amid another one of its connection cuts it: neither is answered", async () => {
+  const seen: string[] = [];
+  const first = Promise.withResolvers<void>();
+  const one = Bun.serve({
+    port: 0,
+    fetch: async (request) => {
+      seen.push(new URL(request.url).pathname);
+      await first.promise;
+      return new Response("answered");
+    },
+  });
+  try {
+    const socket = connect(one.port ?? 0, "127.0.0.1");
+    let [answer, isCut] = ["", false];
+    socket.on("data", (some) => (answer += String(some))).on("close", () => (isCut = true));
+    socket.write("GET /first HTTP/1.1\r\nHost: ops\r\n\r\n");
+    await until(() => seen.length > 0, { what: "the first request" });
+    socket.write("GET /second HTTP/1.1\r\nHost: ops\r\n\r\n");
+    const what =
+      "the cut: Bun may have mended it. Remove this test and `Pipelined requests` of docs";
+    await until(() => isCut, { what, timeoutMs: 5000 });
+    first.resolve();
+    expect({ seen, answer }).toEqual({ seen: ["/first"], answer: "" });
+  } finally {
+    first.resolve();
+    await one.stop(true);
+  }
 });

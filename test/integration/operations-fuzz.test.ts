@@ -8,6 +8,7 @@ import { isFault } from "@outrider/event";
 import fc from "fast-check";
 import { operationsOf } from "../support/answer-check.ts";
 import type { DescribedOperation } from "../support/answer-check.ts";
+import { numericRequests } from "../support/numeric-inputs.ts";
 import { fillOperations } from "../support/fill-operations.ts";
 import { createOwnOperations } from "../support/operations.ts";
 import type { OwnOperations } from "../support/operations.ts";
@@ -111,6 +112,19 @@ const requestOf = (path: string, { parameters = [], requestBody }: DescribedOper
 /** Redis is not there in this test, which is the one thing that may be missing. */
 const isAway = (operationId: string, status: number) =>
   operationId === "getRetryQueue" && status === 503;
+
+/** Before the nonsense, which also revokes keys. */
+test("every number is taken within its limits, and refused beyond them", async () => {
+  for (const { method, path, body, what, said } of numericRequests(api.document)) {
+    const response = await api.call(method, path, { body });
+    if (path.includes("retry-queue") && response.status === 503) continue;
+    expect([method, path, what, response.status < 500]).toEqual([method, path, what, true]);
+    if (!said) continue;
+    const { errors = [] } = (await response.json()) as { errors?: { pointer: string }[] };
+    const isRefused = errors.some(({ pointer }) => pointer === said.pointer);
+    expect([method, path, what, isRefused]).toEqual([method, path, what, !said.isAllowed]);
+  }
+}, 60_000);
 
 describe("whatever is sent", () => {
   test("every operation answers as it is described, and never with its own failure", async () => {

@@ -155,7 +155,7 @@ describe("a key", () => {
 });
 
 describe("wrong keys", () => {
-  test("are counted for an address, which has to wait then; others do not", async () => {
+  test("are counted for an address, from which none is looked at then; others are", async () => {
     const strict = await createTestOperations(api.databaseUrl, { failuresMax: 3 });
     const from = (address: string, key?: string) =>
       strict.get("/v1/parked", { address, ...(key !== undefined && { key }) });
@@ -166,12 +166,35 @@ describe("wrong keys", () => {
         statuses.push((await from("10.0.0.1", key)).status);
       }
       expect(statuses).toEqual([401, 401, 401, 401, 401, 401, 429]);
-      const waiting = await from("10.0.0.1");
+      const waiting = await from("10.0.0.1", `ork_1_${"x".repeat(43)}`);
       expect(waiting.status).toBe(429);
       expect(Number(waiting.headers.get("retry-after"))).toBeGreaterThan(0);
       expect((await from("10.0.0.2")).status).toBe(200);
       const problems = strict.lines.filter(({ level }) => level === "warn");
       expect(problems.length).toBe(6);
+    } finally {
+      await strict.close();
+    }
+  });
+});
+
+describe("behind an address from which wrong keys come", () => {
+  test("a right key passes, however new it is and however many are wrong", async () => {
+    const strict = await createTestOperations(api.databaseUrl, { failuresMax: 1 });
+    const from = async (key?: string) =>
+      (await strict.get("/v1/parked", key === undefined ? {} : { key })).status;
+    try {
+      const wrong = (n: number) => `ork_${n}_${"x".repeat(43)}`;
+      expect([await from(wrong(1)), await from(wrong(2))]).toEqual([401, 429]);
+      const made = await strict.post("/v1/keys", { name: "behind", scopes: ["events:read"] });
+      const { id, key } = (await made.json()) as { id: number; key: string };
+      const guesses = Array.from({ length: 200 }, (_, n) => from(wrong(n)));
+      expect([await from(key), await from()]).toEqual([200, 200]);
+      expect(new Set(await Promise.all(guesses))).toEqual(new Set([429]));
+      // Another key's secret, and the right one under another number.
+      expect(await from(key.replace(`ork_${id}_`, "ork_999999_"))).toBe(429);
+      await strict.post(`/v1/keys/${id}/revoke`);
+      expect(await from(key)).toBe(429);
     } finally {
       await strict.close();
     }

@@ -10,8 +10,7 @@ let api: OwnOperations;
 const stopping = new AbortController();
 
 beforeAll(async () => {
-  const limits = { livePollMs: 20, liveIdleMs: 200, liveMax: 2 };
-
+  const limits = { livePollMs: 20, liveIdleMs: 200, liveMax: 3, liveKeyMax: 2 };
   api = await createOwnOperations({ limits, stopping: stopping.signal });
   await fillOperations(api.sql, { parked: 3, letters: 3, inbox: 10 });
 });
@@ -86,8 +85,15 @@ test("what would be refused is refused, and no more are opened than there may be
   expect((await api.get("/v1/parked?state=odd", { headers })).status).toBe(422);
   expect((await api.get("/v1/parked/999", { headers })).status).toBe(404);
   expect((await api.get("/v1/parked", { headers, key: null })).status).toBe(401);
+  const [other, third] = [await api.keyWith("admin"), await api.keyWith("admin")];
   const lives = [await open("/v1/parked"), await open("/v1/handlers")];
-  expect((await api.get("/v1/outbox", { headers })).status).toBe(429);
+  const refused = await api.get("/v1/outbox", { headers });
+  expect([refused.status, refused.headers.get("retry-after")]).toEqual([429, "5"]);
+  expect(await refused.json()).toMatchObject({ detail: expect.stringContaining("has 2 live") });
+  // One key does not take what there is for all.
+  lives.push(await open("/v1/outbox", other));
+  expect(lives.map(({ response }) => response.status)).toEqual([200, 200, 200]);
+  expect((await api.get("/v1/outbox", { headers, key: third })).status).toBe(429);
   for (const live of lives) await live.close();
   // Whoever has gone makes room.
   for (let status = 429; status === 429;) {

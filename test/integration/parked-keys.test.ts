@@ -102,6 +102,17 @@ describe("a parked key", () => {
     expect([outcome.kind, await states()]).toEqual(["failed", { parked: 1 }]);
   });
 
+  test("that is postponed again and again was never parked later than it is due", async () => {
+    const head = await park("a1");
+    const far = new Date("2999-12-31T23:59:59Z");
+    for (let n = 0; n < 3; n += 1) await act((tx) => postponeHead(tx, head, far), head);
+    const isSound = async () =>
+      (await sql`select parked_at <= greatest(due_at, now()) as sound from outrider.parked`)[0];
+    expect({ ...(await isSound()) }).toEqual({ sound: true });
+    await act(runNow, head);
+    expect({ ...(await isSound()) }).toEqual({ sound: true });
+  });
+
   test("that is postponed into the past is due at once", async () => {
     const head = await park("a1");
     await act((tx) => postponeHead(tx, head, new Date(0)), head);

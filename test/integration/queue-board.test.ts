@@ -65,6 +65,26 @@ const everything = async (): Promise<Record<string, unknown>> => {
 };
 
 describe("the board of queues", () => {
+  test("is asked for no more than Redis can answer", async () => {
+    const most = `/api/queues?activeQueue=${queue}&page=999999&jobsPerPage=1000&status=delayed`;
+    expect((await get(most)).status).toBe(200);
+    for (const number of [
+      "0",
+      "-1",
+      "0.5",
+      "1e20",
+      "99999999999999999999",
+      "NaN",
+      "%00",
+      "1000000",
+    ]) {
+      for (const name of ["page", "jobsPerPage", "status"]) {
+        const answer = await get(`/api/queues?activeQueue=${queue}&${name}=${number}`);
+        expect([name, number, answer.status]).toEqual([name, number, 422]);
+      }
+    }
+  });
+
   test("is a page with its files, from here alone", async () => {
     for (const path of ["", "/", `/queue/${queue}`]) {
       const page = await get(path);

@@ -4,6 +4,8 @@ import fc from "fast-check";
 import type { Order } from "../../apps/shop/src/order.ts";
 import type { OrderPage } from "../../apps/shop/src/order-summary.ts";
 import { orderSummaries } from "../../apps/shop/src/tables.ts";
+import type { OpenApiDocument } from "../support/answer-check.ts";
+import { numericRequests } from "../support/numeric-inputs.ts";
 import { createCuttable } from "../support/cuttable.ts";
 import { createTestDatabase } from "../support/database.ts";
 import type { TestDatabase } from "../support/database.ts";
@@ -237,6 +239,19 @@ describe("a customer's orders", () => {
     }
     expect((await shop.get("/v1/customers/a%20b/orders")).status).toBe(404);
   });
+});
+
+test("every number is taken within its limits, and refused beyond them", async () => {
+  const document = (await (await shop.get("/openapi.json")).json()) as OpenApiDocument;
+  for (const { method, path, body, what, said } of numericRequests(document)) {
+    const response = await (method === "GET" ? shop.get(path) : shop.post(path, body));
+    const isFound = response.status !== 404;
+    expect([path, what, response.status < 500]).toEqual([path, what, true]);
+    const { errors = [] } = (await response.json()) as Problem;
+    const isRefused = errors.some(({ pointer }) => pointer === said?.pointer);
+    if (said && isFound) expect([path, what, isRefused]).toEqual([path, what, !said.isAllowed]);
+  }
+  expect(shop.errors).toEqual([]);
 });
 
 test("while the database is away every route says 503 and when to come back", async () => {

@@ -11,6 +11,7 @@ export type TestShop = Readonly<{
   db: Database;
   /** Errors that the app logged: what it answered with 5xx. */
   errors: object[];
+  /** A text and bytes are sent as they are, anything else as JSON. */
   post(path: string, body: unknown, headers?: Record<string, string>): Promise<Response>;
   get(path: string): Promise<Response>;
   close(): Promise<void>;
@@ -45,13 +46,16 @@ export const createTestShop = (
     post: async (path, body, headers = {}) =>
       app.request(path, {
         method: "POST",
-        body: typeof body === "string" ? body : JSON.stringify(body),
+        body: isSendable(body) ? body : JSON.stringify(body),
         headers: { "content-type": "application/json", ...headers },
       }),
     get: async (path) => app.request(path),
     close: () => db.$client.end({ timeout: 1 }),
   };
 };
+
+const isSendable = (body: unknown): body is string | Uint8Array<ArrayBuffer> =>
+  typeof body === "string" || body instanceof Uint8Array;
 
 export const someOrder = {
   customerId: "customer-1",

@@ -19,7 +19,12 @@ const tuning = [
   ...["OUTRIDER_SETTINGS", "LOG_LEVEL", "DEPLOYMENT", "DATABASE_POOL_MAX", "UV_THREADPOOL_SIZE"],
   ...["CLIENT_ADDRESS_HEADER", "LETTERS_KEEP_MS", "METRICS_LOOK_MS"],
   ...["CALL_MAX_MS", "SILENCE_MAX_MS", "UNREAD_MAX_MS", "DATABASE_POOLER"],
-  ...[/^RELAY_[A-Z_]+$/, /^OUTBOUND_(CONNECT|ANSWER)_[A-Z_]+$/, /^LIVE_[A-Z_]+$/, /^WELL(_[A-Z_]+)?$/],
+  ...[
+    /^RELAY_[A-Z_]+$/,
+    /^OUTBOUND_(CONNECT|ANSWER)_[A-Z_]+$/,
+    /^LIVE_[A-Z_]+$/,
+    /^WELL(_[A-Z_]+)?$/,
+  ],
 ];
 
 /** What `dev` says itself, whatever the user's environment has. */

@@ -1,6 +1,6 @@
 /** Arguments of `outrider redrive ...`. */
 
-import { redriveDefaults } from "@outrider/redrive";
+import { redriveDefaults, redriveRate } from "@outrider/redrive";
 import { InvalidArgumentError, Option } from "commander";
 import type { Command } from "commander";
 import { idArgument, integer, listingOf, selectionOf, withNeeded } from "./arguments.ts";
@@ -14,8 +14,9 @@ type Flags = { json?: boolean; watch?: boolean };
 
 const rate = (text: string): number => {
   const value = Number(text);
-  if (value > 0 && value <= 100_000) return value;
-  throw new InvalidArgumentError("It is a number above 0, up to 100000.");
+  const { minPerS, maxPerS } = redriveRate;
+  if (value >= minPerS && value <= maxPerS) return value;
+  throw new InvalidArgumentError(`It is a number from ${minPerS} to ${maxPerS}.`);
 };
 
 export const addRedrive = (program: Command, run: Finish): void => {

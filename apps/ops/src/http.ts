@@ -7,7 +7,7 @@ import { createQueueBoard } from "@outrider/bullmq/board";
 import type { Catalogue } from "@outrider/event";
 import { thresholds } from "@outrider/health";
 import { createDecodes, createKeyCheck, createOperationsApi } from "@outrider/operations";
-import { createQueuePages, planning, startDriver } from "@outrider/operations";
+import { createQueuePages, liveDefaults, planning, startDriver } from "@outrider/operations";
 import { writeRecord } from "@outrider/outbox";
 import { checkAtStart, connect, createServerCheck } from "@outrider/postgres";
 import { createLogger, createRegistry, createRequestMetric, listening } from "@outrider/runtime";
@@ -28,6 +28,9 @@ const schema = v.strictObject({
   clientAddressHeader: v.optional(setting.text),
   /** Up to where things count as well: WELL_OUTBOX_AGE_MAX_MS and others. */
   well: v.optional(setting.counts(thresholds)),
+  /** Lists that stay open, of this process and of one key. */
+  liveMax: v.optional(setting.integer(1, 10_000), liveDefaults.liveMax),
+  liveKeyMax: v.optional(setting.integer(1, 10_000), liveDefaults.liveKeyMax),
   host: setting.host,
   port: setting.port(3001),
   logLevel: setting.logLevel,
@@ -80,7 +83,8 @@ await runProcess({ name, log }, async (onStop) => {
   const stopping = new AbortController();
   const registry = createRegistry({ service: name, deployment: settings.deployment });
   const decodes = createDecodes(await loadCatalogues(settings.catalogueModules));
-  const app = createOperationsApi({
+  const { liveMax, liveKeyMax } = settings;
+  const served = {
     ...{ sql, log, registry, writeRecord, retryQueues, kafka: reader, queuePages },
     thresholds: settings.well,
     newId: () => Bun.randomUUIDv7(),
@@ -91,9 +95,10 @@ await runProcess({ name, log }, async (onStop) => {
     observe: createRequestMetric(registry),
     run: settings.outriderRun,
     checks: { postgres: checkPostgres },
-    readAsset: (file) =>
+    readAsset: (file: string) =>
       Bun.file(Bun.resolveSync(`swagger-ui-dist/${file}`, import.meta.dir)).bytes(),
-  });
+  };
+  const app = createOperationsApi(served, { liveMax, liveKeyMax });
   const answer = (request: Request, listener: Bun.Server<undefined>) => {
     const told = clientAddressHeader && request.headers.get(clientAddressHeader);
     const address = told ? told.split(",").at(-1)?.trim() : listener.requestIP(request)?.address;

@@ -39,8 +39,11 @@ test("one key is one receipt, however often it is asked for", async () => {
 test("what is no JSON is no receipt", async () => {
   const app = setUp();
   const headers = { "idempotency-key": "a" };
-  const answer = await app.request("/v1/receipts", { method: "POST", headers, body: "{" });
-  expect(await answer.json()).toMatchObject({ status: 400, detail: "The body is not JSON" });
+  const deep = `${"[".repeat(100_000)}${"]".repeat(100_000)}`;
+  for (const body of ["{", Uint8Array.of(0x22, 0xff, 0x22), '"\\ud800"', deep]) {
+    const answer = await app.request("/v1/receipts", { method: "POST", headers, body });
+    expect([answer.status, await answer.json()]).toMatchObject([400, { status: 400 }]);
+  }
   expect((await post(app, "a")).status).toBe(201);
 });
 
@@ -54,7 +57,19 @@ test("it fails as often as it is told to, and in the way it is told to", async (
   await fail(app, { status: 302, count: 1 });
   const moved = await post(app, "a");
   expect([moved.status, moved.headers.get("location")]).toEqual([302, "/livez"]);
-  for (const wrong of [{ status: 200, count: 1 }, { status: 503 }, { count: -1, status: 500 }]) {
-    expect((await fail(app, wrong)).status).toBe(422);
+  const wrong = [{ status: 200, count: 1 }, { status: 503 }, { count: -1, status: 500 }];
+  const far = [1e300, 0.5, -1e300, 5e-324].flatMap((n) => [
+    ...[
+      { status: n, count: 1 },
+      { status: 503, count: n },
+    ],
+    { status: 503, count: 1, retryAfterS: n },
+  ]);
+  const over = [{ count: 1_000_001 }, { retryAfterS: 86_401 }, { status: 600 }];
+  for (const one of [...wrong, ...far, ...over.map((two) => ({ status: 503, count: 1, ...two }))]) {
+    expect([one, (await fail(app, one)).status]).toEqual([one, 422]);
   }
+  const most = { status: 599, count: 1_000_000, retryAfterS: 86_400 };
+  expect((await fail(app, most)).status).toBe(200);
+  expect((await post(app, "b")).headers.get("retry-after")).toBe("86400");
 });

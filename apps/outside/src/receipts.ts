@@ -4,7 +4,7 @@
  */
 
 import { fault, problemsOf } from "@outrider/event";
-import { createApi, createHealth, invalid, serveDocs } from "@outrider/http";
+import { createApi, createHealth, invalid, readJson, serveDocs } from "@outrider/http";
 import type { Api, ApiDeps, ApiEnv, DocsDeps, HealthDeps, Problem } from "@outrider/http";
 import type { Context } from "hono";
 import * as v from "valibot";
@@ -29,7 +29,7 @@ export const createReceipts = (deps: ReceiptsDeps): Api => {
     }
     const key = c.req.header("idempotency-key");
     if (!key) throw fault("malformed", "An Idempotency-Key is missing");
-    const body = await readJson(c);
+    const body = await readJson(c.req);
     const isNew = !receipts.has(key);
     if (isNew) receipts.set(key, body);
     return c.json({ sent: isNew }, isNew ? 201 : 200);
@@ -40,7 +40,7 @@ export const createReceipts = (deps: ReceiptsDeps): Api => {
   );
 
   app.put("/v1/failures", describeFailures, async (c) => {
-    const parsed = v.safeParse(failures, await readJson(c));
+    const parsed = v.safeParse(failures, await readJson(c.req));
     if (!parsed.success) throw invalid(problemsOf(parsed.issues));
     fails = parsed.output;
     return c.json(fails);
@@ -48,15 +48,6 @@ export const createReceipts = (deps: ReceiptsDeps): Api => {
 
   serveDocs(app, { info, tags, readAsset: deps.readAsset });
   return app;
-};
-
-/** Of any content type: `curl -d` says that it sends a form. */
-const readJson = async (c: Context<ApiEnv>): Promise<unknown> => {
-  try {
-    return JSON.parse(await c.req.text());
-  } catch (cause) {
-    throw fault("malformed", "The body is not JSON", { cause });
-  }
 };
 
 const refuse = (c: Context<ApiEnv>, { status, count, retryAfterS }: Failures): Response => {

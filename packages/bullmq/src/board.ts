@@ -21,7 +21,8 @@ import { checkName } from "./sender.ts";
 export type QueueBoard = Readonly<{
   /**
    * To be mounted with `app.route(basePath, board.app)`. Throws Faults: `method_not_allowed` for
-   * whatever is no GET, `unavailable` where Redis is away, `timeout` where it takes too long.
+   * whatever is no GET, `invalid` for a query that the page does not send, `unavailable` where
+   * Redis is away, `timeout` where it takes too long.
    */
   app: Hono;
   close(): Promise<void>;
@@ -89,6 +90,7 @@ export const createQueueBoard = (
     if (req.method !== "GET" && req.method !== "HEAD") {
       throw fault("method_not_allowed", "The board shows queues, and changes nothing");
     }
+    assertQuery(req.query());
     const isFile = req.path.startsWith(`${basePath}/static/`);
     const answer = await (isFile ? files.fetch(req.raw) : show(req.raw).then(fromHereAlone));
     answer.headers.set("content-security-policy", boardPolicy);
@@ -102,6 +104,22 @@ const fromHereAlone = async (answer: Response): Promise<Response> => {
   if (!answer.headers.get("content-type")?.startsWith("text/html")) return answer;
   const page = await answer.text();
   return new Response(page.replaceAll(/<link[^>]+href="(https?:)?\/\/[^>]*>/g, ""), answer);
+};
+
+/** Numbers that Redis takes, and no more of its jobs at once than a page shows. */
+const queryForms: Readonly<Record<string, RegExp>> = {
+  page: /^[1-9]\d{0,5}$/,
+  jobsPerPage: /^([1-9]\d{0,2}|1000)$/,
+  status: /^[a-z-]{1,32}$/,
+};
+
+const assertQuery = (query: Readonly<Record<string, string>>): void => {
+  const problems = Object.entries(queryForms).flatMap(([name, form]) =>
+    query[name] === undefined || form.test(query[name])
+      ? []
+      : [{ pointer: `/${name}`, detail: `must match ${form.source}` }],
+  );
+  if (problems.length > 0) throw fault("invalid", "The query is not valid", { problems });
 };
 
 type Looks = Readonly<{ basePath: string; title: string }>;

@@ -44,6 +44,10 @@ const event: Envelope = {
 };
 
 const text = fc.string({ unit: "binary", minLength: 1 });
+/** What may be passed on from event to event. */
+const attribute = text
+  .map((one) => one.replaceAll("\0", "").slice(0, 60))
+  .filter((one) => one !== "" && one.isWellFormed());
 const optional = <T>(arbitrary: fc.Arbitrary<T>) => fc.option(arbitrary, { nil: undefined });
 const present = (one: object) =>
   Object.fromEntries(Object.entries(one).filter(([, value]) => value !== undefined));
@@ -62,10 +66,10 @@ const anyEvent: fc.Arbitrary<Envelope> = fc
     data: fc.jsonValue(),
     headers: fc
       .record({
-        traceparent: optional(text),
-        correlationId: optional(text),
-        causationId: optional(text),
-        tenant: optional(text),
+        traceparent: optional(attribute),
+        correlationId: optional(attribute),
+        causationId: optional(attribute),
+        tenant: optional(attribute),
       })
       .map(present),
     sequence: optional(fc.maxSafeNat()),
@@ -147,6 +151,21 @@ describe("a record", () => {
     expect(isFault(refusalOf({ ...recordOf(event), key: broken }), "undecodable")).toBe(true);
     const headers = [...headersOf(event), { ce_source: broken }];
     expect(isFault(refusalOf({ ...recordOf(event), headers }), "undecodable")).toBe(true);
+  });
+
+  test("with a trace, chain or tenant that could not be written again has none", () => {
+    const names = ["traceparent", "ce_correlationid", "ce_causationid", "ce_tenant"];
+    const lone = new Uint8Array([0xed, 0xa0, 0x80]);
+    const odd = [bytes(""), bytes("a\0b"), lone, new Uint8Array([0xc3, 0x28])];
+    for (const value of [...odd, bytes("x".repeat(256)), bytes("x".repeat(1_000_000))]) {
+      const headers = [...headersOf(event), ...names.map((name) => ({ [name]: value }))];
+      const decoded = decodeRecord({ ...recordOf(event), headers });
+      expect(decoded).toEqual({ ...event, headers: {} });
+    }
+    const longest = "é".repeat(127);
+    const headers = [...headersOf(event), ...names.map((name) => ({ [name]: bytes(longest) }))];
+    const kept = decodeRecord({ ...recordOf(event), headers }).headers;
+    expect(Object.values(kept)).toEqual(names.map(() => longest));
   });
 
   test("with a foreign header of other bytes is an event all the same", () => {

@@ -3,6 +3,7 @@
  * the value is the data. Header names are ours to extend, see docs/design.md.
  */
 
+import { isAttribute, versionMax } from "./attributes.ts";
 import { categories } from "./envelope.ts";
 import type { Category, Envelope, EventHeaders } from "./envelope.ts";
 import { fault } from "./fault.ts";
@@ -42,22 +43,23 @@ const understood = new Set([
   "ce_dataschema",
   "ce_category",
   "ce_sequence",
-  "ce_correlationid",
-  "ce_causationid",
-  "ce_tenant",
-  "traceparent",
 ]);
+
+/** These go on into the events that an event leads to, and say nothing about itself. */
+const passedOn = new Set(["ce_correlationid", "ce_causationid", "ce_tenant", "traceparent"]);
 
 /**
  * The headers that this project writes, as text, the last one of a name winning. Throws
- * `undecodable` where one of them is not UTF-8.
+ * `undecodable` where one that tells of the event is not UTF-8. One that is passed on and could not
+ * be written again is empty: no event is given up, and no handler fails, for another's trace.
  */
 export const headerTexts = (headers: readonly Header[]): Record<string, string> => {
   const texts: Record<string, string> = {};
   for (const header of headers) {
     for (const name in header) {
-      if (!understood.has(name)) continue;
-      texts[name] = decodeText(header[name] ?? new Uint8Array(), name);
+      const bytes = header[name] ?? new Uint8Array();
+      if (understood.has(name)) texts[name] = decodeText(bytes, name);
+      if (passedOn.has(name)) texts[name] = attributeOf(bytes);
     }
   }
   return texts;
@@ -108,6 +110,16 @@ const chainOf = (headers: Record<string, string>): EventHeaders => ({
   ...(headers.ce_tenant && { tenant: headers.ce_tenant }),
 });
 
+/** Empty, which is absent, where it is not what an attribute may be. */
+const attributeOf = (bytes: Uint8Array): string => {
+  try {
+    const decoded = text.decode(bytes);
+    return isAttribute(decoded) ? decoded : "";
+  } catch {
+    return "";
+  }
+};
+
 const decodeText = (bytes: Uint8Array, what: string): string => {
   try {
     return text.decode(bytes);
@@ -124,9 +136,6 @@ const decodeJson = (value: Uint8Array | null): unknown => {
     throw fault("undecodable", "The record's value is not JSON", { cause });
   }
 };
-
-/** What a column of versions takes. */
-const versionMax = 2_147_483_647;
 
 /**
  * 1 where the schema is a foreign one, whatever it ends in: it says no version of ours. 0, which is

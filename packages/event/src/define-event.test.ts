@@ -1,7 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import * as v from "valibot";
-import { defineEvent, problemsOf } from "./define-event.ts";
+import { defineEvent } from "./define-event.ts";
 import { Fault } from "./fault.ts";
+import { problemsOf } from "./problems.ts";
 
 const placed = defineEvent({
   type: "order.order.placed",
@@ -96,6 +97,20 @@ describe("data", () => {
   test("that is wrong as a whole is pointed at as a whole", () => {
     expect(faultOf(() => placed.parse(null)).problems).toMatchObject([{ pointer: "" }]);
   });
+});
+
+test("a definition that no event can have is refused where it is made", () => {
+  const at = { type: "t".repeat(255), version: 2 ** 31 - 1, source: "s".repeat(255) };
+  expect(defineEvent({ ...placed, ...at, data: v.unknown(), key: () => "k" })).toMatchObject(at);
+  const odd = [
+    ...["", "t".repeat(256), "a\0", "\ud800"].flatMap((text) => [{ type: text }, { source: text }]),
+    ...[0, -1, 1.5, 2 ** 31, 1e300, Number.NaN].map((version) => ({ version })),
+  ];
+  for (const change of odd) {
+    const define = () => defineEvent({ ...placed, ...change, data: v.unknown(), key: () => "k" });
+    const [pointer] = Object.keys(change).map((name) => `/${name}`);
+    expect(faultOf(define)).toMatchObject({ code: "event_invalid", problems: [{ pointer }] });
+  }
 });
 
 test("a definition cannot be changed", () => {

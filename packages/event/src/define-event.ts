@@ -4,10 +4,11 @@
  */
 
 import * as v from "valibot";
+import { assertDefinition } from "./attributes.ts";
 import { headersFrom } from "./envelope.ts";
 import type { Category, Cause, Envelope } from "./envelope.ts";
 import { fault } from "./fault.ts";
-import type { FieldProblem } from "./fault.ts";
+import { problemsOf } from "./problems.ts";
 
 export type DataSchema = v.GenericSchema<unknown, unknown>;
 
@@ -30,7 +31,7 @@ export type EventDefinition<
   category: Category;
   topic: string;
   schema: S;
-  /** A new event. Its data is checked when it is written, not here. */
+  /** A new event. It is checked when it is written, not here. */
   create(data: v.InferInput<S>, origin: Origin): Envelope<v.InferOutput<S>, T>;
   /** The data of an event of this type, checked; throws `event_invalid` with a pointer a field. */
   parse(data: unknown): v.InferOutput<S>;
@@ -51,10 +52,12 @@ type EventSpec<T extends string, S extends DataSchema> = Readonly<{
   key(data: v.InferInput<S>): string;
 }>;
 
+/** Throws `event_invalid` for a type, version, source or category that no event can have. */
 export const defineEvent = <const T extends string, S extends DataSchema>(
   spec: EventSpec<T, S>,
 ): EventDefinition<T, S> => {
   const { type, version, source, category, topic, data: schema, key } = spec;
+  assertDefinition({ type, version, source, category });
   return Object.freeze({
     type,
     version,
@@ -69,7 +72,7 @@ export const defineEvent = <const T extends string, S extends DataSchema>(
       source,
       category,
       key: key(data),
-      occurredAt: origin.occurredAt.toISOString(),
+      occurredAt: textOf(origin.occurredAt),
       data: data as v.InferOutput<S>,
       headers: headersFrom(origin.cause),
       ...(origin.sequence !== undefined && { sequence: origin.sequence }),
@@ -84,11 +87,6 @@ export const defineEvent = <const T extends string, S extends DataSchema>(
   });
 };
 
-/** Valibot's issues as field problems with JSON pointers (RFC 6901). */
-export const problemsOf = (issues: readonly v.BaseIssue<unknown>[]): FieldProblem[] =>
-  issues.map((issue) => ({ pointer: pointerOf(issue), detail: issue.message }));
-
-const pointerOf = (issue: v.BaseIssue<unknown>): string =>
-  (issue.path ?? [])
-    .map((item) => `/${String(item.key).replaceAll("~", "~0").replaceAll("/", "~1")}`)
-    .join("");
+/** An invalid date has a text, too, which is refused when the event is written. */
+const textOf = (date: Date): string =>
+  Number.isNaN(date.getTime()) ? String(date) : date.toISOString();

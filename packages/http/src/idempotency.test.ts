@@ -3,13 +3,22 @@ import { isFault } from "@outrider/event";
 import { Hono } from "hono";
 import { idempotentRequest } from "./idempotency.ts";
 
-const ask = async (key: string | undefined, body = "{}", path = "/things") => {
+type Body = string | Uint8Array<ArrayBuffer>;
+
+const ask = async (key: string | undefined, body: Body = "{}", path = "/things") => {
   const app = new Hono();
   let found: Awaited<ReturnType<typeof idempotentRequest>>;
-  app.post("/*", async (c) => {
-    found = await idempotentRequest(c);
+  app.post("/things/:id/parts/:part", async (c) => {
+    const { id, part } = c.req.param();
+    found = await idempotentRequest(c, { params: { id: id.toLowerCase(), part } });
     return c.body(null);
   });
+  for (const route of ["/things", "/others"]) {
+    app.post(route, async (c) => {
+      found = await idempotentRequest(c);
+      return c.body(null);
+    });
+  }
   let code: string | undefined;
   app.onError((error, c) => {
     if (isFault(error)) code = error.code;
@@ -42,4 +51,25 @@ test("another body has another fingerprint, another path another scope", async (
   expect(found?.fingerprint).toHaveLength(32);
   expect((await ask("k", "[]")).found?.fingerprint).not.toEqual(found?.fingerprint);
   expect((await ask("k", "{}", "/others")).found?.scope).not.toEqual(found?.scope);
+});
+
+test("bytes that decode to the same text are other bodies all the same", async () => {
+  const bodies = [0x80, 0xff].map((byte) => Uint8Array.of(0x22, byte, 0x22));
+  const [one, other] = await Promise.all(bodies.map((body) => ask("k", body)));
+  expect(one?.found?.fingerprint).not.toEqual(other?.found?.fingerprint);
+});
+
+test("a resource has one scope, however its path is written, and no other one has it", async () => {
+  const scopeOf = async (path: string) => (await ask("k", "{}", path)).found?.scope;
+  const same = ["/things/ab/parts/x", "/things/AB/parts/x", "/things/%61%42/parts/%78"];
+  for (const path of same) expect(await scopeOf(path)).toBe("POST /things/ab/parts/x anonymous");
+  const others = ["/things/ab/parts/X", "/things/ab/parts/x%2fparts%2fx", "/things/ab%20/parts/x"];
+  const scopes = await Promise.all([...same.slice(0, 1), ...others].map(scopeOf));
+  expect(new Set(scopes).size).toBe(others.length + 1);
+  const app = new Hono().post("/things/:id", async (c) => {
+    await idempotentRequest(c);
+    return c.body(null);
+  });
+  const sent = { method: "POST", headers: { "idempotency-key": "k" } };
+  expect((await app.request("/things/1", sent)).status).toBe(500);
 });

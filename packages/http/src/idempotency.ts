@@ -8,12 +8,13 @@ import { fault } from "@outrider/event";
 import { rawSql } from "@outrider/postgres";
 import type { Database, Transaction } from "@outrider/postgres";
 import type { Context } from "hono";
+import { routePath } from "hono/route";
 
 export type IdempotentRequest = Readonly<{
-  /** Method, path and caller: the same key means something else elsewhere. */
+  /** Method, resource and caller: the same key means something else elsewhere. */
   scope: string;
   key: string;
-  /** SHA-256 of the body. */
+  /** SHA-256 of the body's bytes. */
   fingerprint: Uint8Array;
 }>;
 
@@ -27,13 +28,16 @@ export type Answer = Readonly<{
 /** Visible ASCII without the quotes; the draft's own form is a quoted string, both are taken. */
 export const legalKey = /^(?:"([!#-[\]-~]{1,255})"|([!#-[\]-~]{1,255}))$/;
 
-/**
- * The request's key and what it stands for; nothing when it has none. Throws `malformed`.
- * Read the body before: Hono keeps its text.
- */
+export type Resource = Readonly<{
+  /** Of the route's pattern, decoded and in the one way in which they are written. */
+  params?: Readonly<Record<string, string>> | undefined;
+  caller?: string;
+}>;
+
+/** The request's key and what it stands for; nothing when it has none. Throws `malformed`. */
 export const idempotentRequest = async (
   c: Context,
-  caller = "anonymous",
+  { params = {}, caller = "anonymous" }: Resource = {},
 ): Promise<IdempotentRequest | undefined> => {
   const header = c.req.header("idempotency-key");
   if (header === undefined) return undefined;
@@ -42,13 +46,24 @@ export const idempotentRequest = async (
   if (key === undefined) {
     throw fault("malformed", "Idempotency-Key must be 1 to 255 visible ASCII characters");
   }
-  const body = new TextEncoder().encode(await c.req.text());
+  const body = await c.req.arrayBuffer();
   return {
-    scope: `${c.req.method} ${c.req.path} ${caller}`,
+    scope: `${c.req.method} ${pathOf(routePath(c), params)} ${caller}`,
     key,
     fingerprint: new Uint8Array(await crypto.subtle.digest("SHA-256", body)),
   };
 };
+
+/**
+ * One resource has one path here, however a caller writes it: `%61` for `a`, or capitals in an id.
+ * Encoded, so that no two resources have the same. Throws for a parameter that is not given.
+ */
+const pathOf = (pattern: string, params: Readonly<Record<string, string>>): string =>
+  pattern.replaceAll(/:(\w+)/g, (_, name: string) => {
+    const value = params[name];
+    if (value === undefined) throw new Error(`${pattern}: ${name} is not given`);
+    return encodeURIComponent(value);
+  });
 
 /**
  * Runs `act` and stores its answer, or gives the stored answer of the first time. Throws

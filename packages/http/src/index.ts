@@ -10,6 +10,7 @@ export { idempotencyKeyParameter, jsonResponse, locationOf } from "./open-api.ts
 export { headersTooLarge, problemDescription } from "./open-api.ts";
 export { problemResponses, retryAfter, serveDocs } from "./open-api.ts";
 export type { DocsDeps } from "./open-api.ts";
+export { readJson } from "./json.ts";
 export { invalid, problemOf } from "./problem.ts";
 export type { Problem } from "./problem.ts";
 export { fields, jsonBody, query } from "./validated.ts";

@@ -1,4 +1,4 @@
-import { expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import type { Log } from "@outrider/event";
 import * as v from "valibot";
 import { createApi } from "./api.ts";
@@ -26,7 +26,10 @@ const setUp = () => {
   return app;
 };
 
-const post = async (body: string, type: string | undefined = "application/json") => {
+const post = async (
+  body: string | Uint8Array<ArrayBuffer>,
+  type: string | undefined = "application/json",
+) => {
   const headers = type ? { "content-type": type } : undefined;
   const response = await setUp().request("/things", { method: "POST", body, headers });
   return { status: response.status, body: (await response.json()) as Problem };
@@ -65,6 +68,40 @@ test("what is not JSON is malformed, what does not say so is not looked at", asy
   for (const type of ["text/plain", "application/jsonx", ""]) {
     expect((await post("{}", type || "x")).status).toBe(415);
   }
+});
+
+describe("a body that nobody could store as it was sent", () => {
+  const bytes = (text: string) => Uint8Array.from(text, (char) => char.charCodeAt(0));
+  const odd: Readonly<Record<string, string | Uint8Array<ArrayBuffer>>> = {
+    "a byte that is no UTF-8": bytes('{"a/b":1,"parts":[],"x":"\xff"}'),
+    "a character that is cut off": bytes('{"a/b":1,"parts":[],"x":"\xe2\x82"}'),
+    "half of a pair in three bytes": bytes('{"x":"\xed\xa0\x80"}'),
+    "UTF-16": bytes("\xff\xfe{\0}\0"),
+    "half of a pair in an escape": '{"x":"\\ud800"}',
+    "the other half": '{"x":["\\uDC00 \\ud83d\\ude00"]}',
+    "half of a pair in a name": '{"a":{"\\udfff":1}}',
+    "more levels than anybody has": `${"[".repeat(1002)}${"]".repeat(1002)}`,
+    "as many levels as there is room for": `${"[".repeat(32_000)}${"]".repeat(32_000)}`,
+  };
+  for (const [what, body] of Object.entries(odd)) {
+    test(`is malformed: ${what}`, async () => {
+      expect(await post(body)).toMatchObject({
+        status: 400,
+        body: { type: "urn:outrider:problem:malformed" },
+      });
+    });
+  }
+
+  test("is told from one that only looks like it", async () => {
+    const whole = ['{"x":"\\ud83d\\ude00"}', '{"x":"\\\\ud800"}', '{"x":"\\u0000"}', '"\ufffd"'];
+    for (const body of [...whole, `${"[".repeat(1001)}${"]".repeat(1001)}`]) {
+      expect([body.slice(0, 20), (await post(body)).status]).toEqual([body.slice(0, 20), 422]);
+    }
+  });
+
+  test("is not one with a byte order mark, which is passed over", async () => {
+    expect((await post(bytes('\xef\xbb\xbf{"a/b":1,"parts":[]}'))).status).toBe(200);
+  });
 });
 
 test("a query is checked in the same way", async () => {

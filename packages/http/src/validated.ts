@@ -4,8 +4,9 @@
  */
 
 import { fault, problemsOf } from "@outrider/event";
-import { validator } from "hono-openapi";
+import { uniqueSymbol, validator } from "hono-openapi";
 import * as v from "valibot";
+import { readJson } from "./json.ts";
 import { invalid } from "./problem.ts";
 
 /** An object whose fields are all known; what is missing or too much is named. */
@@ -23,15 +24,18 @@ const refuseInvalid = (result: Checked): void => {
   throw invalid(problemsOf((result.error ?? []) as v.BaseIssue<unknown>[]));
 };
 
-export const jsonBody = <S extends v.GenericSchema>(schema: S) =>
-  validator("json", schema, (result, c) => {
-    const type = c.req.header("content-type") ?? "";
-    // Hono takes a body of another type for an empty one.
-    if (!/^application\/([\w.-]+\+)?json *(;|$)/i.test(type)) {
+export const jsonBody = <S extends v.GenericSchema>(schema: S) => {
+  const validate = validator("json", schema, refuseInvalid);
+  const read: typeof validate = async (c, next) => {
+    if (!/^application\/([\w.-]+\+)?json *(;|$)/i.test(c.req.header("content-type") ?? "")) {
       throw fault("unsupported_media_type", "The body must be application/json");
     }
-    refuseInvalid(result);
-  });
+    await readJson(c.req);
+    return validate(c, next);
+  };
+  // What the OpenAPI document says of it.
+  return Object.assign(read, { [uniqueSymbol]: Reflect.get(validate, uniqueSymbol) });
+};
 
 export const query = <S extends v.GenericSchema>(schema: S) =>
   validator("query", schema, refuseInvalid);

@@ -9,7 +9,8 @@ import { createAttemptLimit } from "./attempt-limit.ts";
 import type { AttemptLimits } from "./attempt-limit.ts";
 import type { Caller } from "./caller.ts";
 import type { OperationsEnv } from "./operation.ts";
-import { findCaller } from "./keys.ts";
+import { findCaller, fingerprintOf, readFingerprints } from "./keys.ts";
+import { createTogether } from "./together.ts";
 
 /** Throws `unauthorized` or `too_many_requests`. */
 export type Authenticate = (request: Request, address: string) => Promise<Caller>;
@@ -22,12 +23,21 @@ export type KeyDeps = Readonly<{
 
 const neededKey = "A key is needed, as Authorization: Bearer <key>; on /docs press Authorize";
 
-/** A key counts until it is revoked: each request asks the database. */
+/**
+ * A key counts until it is revoked: each request asks the database. Where an address has shown too
+ * many wrong keys, a right one still passes, since many may share the address of a proxy. Guessing
+ * from there is told 429, and costs the database one question for all guesses that wait for it.
+ */
 export const createKeyCheck = (
   { sql, log, monotonicMs }: KeyDeps,
   limits?: Partial<AttemptLimits>,
 ): Authenticate => {
   const limit = createAttemptLimit(monotonicMs, limits);
+  const fingerprints = createTogether(() => readFingerprints(sql));
+  const isKnown = async (key: string): Promise<boolean> => {
+    const fingerprint = fingerprintOf(key);
+    return fingerprint !== undefined && (await fingerprints()).has(fingerprint);
+  };
   return async (request, address) => {
     const key = keyOf(request);
     const details = { challenge: challengeOf(request) };
@@ -35,11 +45,12 @@ export const createKeyCheck = (
       throw fault("unauthorized", neededKey, { details });
     }
     const retryAfterMs = limit.waitMs(address);
+    const isLookedAt = retryAfterMs === undefined || (await isKnown(key));
+    const caller = isLookedAt ? await findCaller(sql, key) : undefined;
+    if (caller) return caller;
     if (retryAfterMs !== undefined) {
       throw fault("too_many_requests", "Too many wrong keys from this address", { retryAfterMs });
     }
-    const caller = await findCaller(sql, key);
-    if (caller) return caller;
     limit.failed(address, key);
     log.warn({ address }, "a wrong, revoked or expired key was presented");
     throw fault("unauthorized", "This key is wrong, revoked or expired", { details });

@@ -13,6 +13,7 @@ export { startDriver } from "./drive.ts";
 export type { Driver } from "./drive.ts";
 export type { EventLife } from "./event-life.ts";
 export type { EventList } from "./event-list.ts";
+export { liveDefaults } from "./live.ts";
 export { createKey, replaceKey } from "./keys.ts";
 export type { ApiKey } from "./keys.ts";
 export type { OutboxLook } from "./outbox-look.ts";

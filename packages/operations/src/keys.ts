@@ -104,6 +104,20 @@ export const findCaller = async (sql: Sql, key: string): Promise<Caller | undefi
   return { name: row.name, key: Number(id), scopes: row.scopes };
 };
 
+/** Of all keys that work now, as `fingerprintOf` says them. */
+export const readFingerprints = async (sql: Sql): Promise<ReadonlySet<string>> => {
+  const rows = await sql<{ hash: Buffer }[]>`
+    select hash from outrider.api_keys
+    where revoked_at is null and coalesce(expires_at > clock_timestamp(), true)`;
+  return new Set(rows.map(({ hash }) => hash.toString("base64")));
+};
+
+/** Of the key's secret part; undefined for what has not the form of a key. */
+export const fingerprintOf = (key: string): string | undefined => {
+  const [, , secret] = form.exec(key) ?? [];
+  return secret === undefined ? undefined : hashOf(secret).toString("base64");
+};
+
 /** One of those who come at the same time does it, and no request waits or fails for it. */
 const noteUse = async (sql: Sql, id: string): Promise<void> => {
   const noted = sql`

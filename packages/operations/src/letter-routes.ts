@@ -12,7 +12,7 @@ import { count, form, headerPairs, id, uuidForm, when } from "./forms.ts";
 import { idParam, limitOf, listQuery, paging } from "./inputs.ts";
 import { letterDecisions } from "./letter-decisions.ts";
 import { letterFilter, letterFilterOf } from "./letter-filter.ts";
-import { linesType, look } from "./operation.ts";
+import { linesType, look, only } from "./operation.ts";
 import type { OperationsEnv } from "./operation.ts";
 import { pageOf, pageProblems, stretchPage } from "./page.ts";
 
@@ -95,6 +95,7 @@ const exported = <L extends Letter>({ payload, ...letter }: L) => ({
 
 export const letterRoutes = (deps: OperationsDeps) =>
   new Hono<OperationsEnv>()
+    .use("/bulk", only("POST"))
     .route("/", exportRoute(deps))
     .get(
       "/",

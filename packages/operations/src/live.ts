@@ -10,6 +10,7 @@ import { asFault } from "@outrider/http";
 import type { Context, MiddlewareHandler } from "hono";
 import { streamSSE } from "hono/streaming";
 import type { SSEStreamingApi } from "hono/streaming";
+import type { Caller } from "./caller.ts";
 import type { OperationsEnv } from "./operation.ts";
 
 export type LiveLimits = Readonly<{
@@ -21,6 +22,10 @@ export type LiveLimits = Readonly<{
   liveIdleMs: number;
   /** Most streams of this process. */
   liveMax: number;
+  /** Most streams of one key: nobody takes those of all others. */
+  liveKeyMax: number;
+  /** Whoever is refused for too many is told to come back so much later. */
+  liveRetryMs: number;
 }>;
 
 export const liveDefaults: LiveLimits = {
@@ -28,6 +33,8 @@ export const liveDefaults: LiveLimits = {
   liveLookMs: 10_000,
   liveIdleMs: 10_000,
   liveMax: 100,
+  liveKeyMax: 20,
+  liveRetryMs: 5000,
 };
 
 /** A list that is slow to read is read more seldom: it rests so many times as long as it took. */
@@ -43,7 +50,7 @@ export const createLive = (
   settings: Partial<LiveLimits> = {},
 ): MiddlewareHandler<OperationsEnv> => {
   const limits = { ...liveDefaults, ...settings };
-  let streams = 0;
+  const takeSeat = createSeats(limits);
   return async (c, next) => {
     if (c.req.method !== "GET" || !isLive(c.req.header("accept"))) return next();
     const look = async () => {
@@ -55,18 +62,30 @@ export const createLive = (
     const first = await look();
     if (first.status === 404) return next();
     if (!first.headers.get("content-type")?.startsWith("application/json")) return first;
-    if (streams >= limits.liveMax) {
-      throw fault("too_many_requests", `There are ${streams} live lists already`);
-    }
-    streams += 1;
     const text = await first.text();
+    const leave = takeSeat(c.get("caller"));
     return streamSSE(c, async (stream) => {
       try {
         await tell(stream, { first: text, look, stopping, limits, c });
       } finally {
-        streams -= 1;
+        leave();
       }
     });
+  };
+};
+
+/** Counts the streams that are open. Throws `too_many_requests`. */
+const createSeats = ({ liveMax, liveKeyMax, liveRetryMs: retryAfterMs }: LiveLimits) => {
+  const open: (number | null)[] = [];
+  return ({ key, name }: Caller): (() => void) => {
+    const own = open.filter((one) => one === key).length;
+    const told = [
+      own >= liveKeyMax && `The key ${name} has ${own} live lists open: close one of them`,
+      open.length >= liveMax && `There are ${open.length} live lists already`,
+    ].find((one) => one !== false);
+    if (told) throw fault("too_many_requests", told, { retryAfterMs });
+    open.push(key);
+    return () => void open.splice(open.indexOf(key), 1);
   };
 };
 

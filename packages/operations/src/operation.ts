@@ -1,5 +1,6 @@
 /** What all routes of the operations API have in common: a name, a scope, an answer, an audit. */
 
+import { fault } from "@outrider/event";
 import { jsonResponse, locationOf, problemResponses } from "@outrider/http";
 import type { ApiEnv } from "@outrider/http";
 import type { Sql, TransactionSql } from "@outrider/postgres";
@@ -128,6 +129,18 @@ export const headers = {
     example: 'Bearer realm="outrider"',
   },
 } as const;
+/**
+ * For a path that one with a parameter would match, too, such as `/bulk` beside `/:id`. Throws
+ * `method_not_allowed` for all methods but this one.
+ */
+export const only =
+  (method: string): MiddlewareHandler<OperationsEnv> =>
+  async (c, next) => {
+    if (c.req.method === method) return next();
+    throw fault("method_not_allowed", `${c.req.method} is not possible here`, {
+      details: { allow: method },
+    });
+  };
 
 export type Change<T> = Readonly<{
   sql: Sql;

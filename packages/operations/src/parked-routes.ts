@@ -5,8 +5,8 @@ import { Hono } from "hono";
 import * as v from "valibot";
 import type { OperationsDeps } from "./api.ts";
 import { count, form, id, uuidForm, when } from "./forms.ts";
-import { idParam, limitOf, listQuery } from "./inputs.ts";
-import { look } from "./operation.ts";
+import { idParam, limitOf, listQuery, offsetNumber, partitionNumber } from "./inputs.ts";
+import { look, only } from "./operation.ts";
 import type { OperationsEnv } from "./operation.ts";
 import { decode, idPage, pageOf, pageProblems, toPage } from "./page.ts";
 import { parkedDecisions, parkedFilter } from "./parked-decisions.ts";
@@ -54,6 +54,7 @@ const gone = { 404: "There is no such key: it may have gone on" };
 
 export const parkedRoutes = (deps: OperationsDeps) =>
   new Hono<OperationsEnv>()
+    .use("/bulk", only("POST"))
     .get(
       "/",
       look({
@@ -107,7 +108,4 @@ export const parkedRoutes = (deps: OperationsDeps) =>
     )
     .route("/", parkedDecisions(deps));
 
-const place = v.strictTuple([
-  v.pipe(v.number(), v.safeInteger()),
-  v.pipe(v.number(), v.safeInteger()),
-]);
+const place = v.strictTuple([partitionNumber, offsetNumber]);

@@ -6,7 +6,7 @@ import { Hono } from "hono";
 import * as v from "valibot";
 import type { OperationsDeps } from "./api.ts";
 import { count, form, when } from "./forms.ts";
-import { limitOf, listQuery, moment, name, reason } from "./inputs.ts";
+import { limitOf, listQuery, moment, name, partitionNumber, reason } from "./inputs.ts";
 import { change, look, operation } from "./operation.ts";
 import type { OperationsEnv } from "./operation.ts";
 import { decode, pageOf, pageProblems, toPage } from "./page.ts";
@@ -42,13 +42,6 @@ const resumedForm = form("Resumed", "Where partitions go on.", {
     "Each partition that is halted no more",
   ),
 });
-
-const partitionNumber = v.pipe(
-  v.number("must be the number of a partition"),
-  v.integer("must be the number of a partition"),
-  v.minValue(0, "must be the number of a partition"),
-  v.maxValue(2 ** 31 - 1, "must be the number of a partition"),
-);
 
 /** What is skipped is nobody's mistake: one partition or all, and from where, are said. */
 const resumeBody = named(
@@ -98,7 +91,7 @@ const partitionFilter = {
   ),
 };
 
-const place = v.strictTuple([v.string(), v.string(), v.pipe(v.number(), v.safeInteger())]);
+const place = v.strictTuple([name, name, partitionNumber]);
 
 export const partitionRoutes = (deps: OperationsDeps) =>
   new Hono<OperationsEnv>()

@@ -2,7 +2,8 @@
 
 import { about, fields, jsonBody, named, query } from "@outrider/http";
 import { cancelRedrive, createRedrive, listRedrives, pauseRedrive } from "@outrider/redrive";
-import { previewRedrive, readRedrive, redriveDefaults, resumeRedrive } from "@outrider/redrive";
+import { previewRedrive, readRedrive, redriveDefaults } from "@outrider/redrive";
+import { redriveRate, resumeRedrive } from "@outrider/redrive";
 import type { Change as RedriveChange } from "@outrider/redrive";
 import type { TransactionSql } from "@outrider/postgres";
 import { Hono } from "hono";
@@ -155,7 +156,11 @@ const wish = named(
     reason,
     ratePerS: v.optional(
       about(
-        v.pipe(v.number("must be a number"), v.gtValue(0), v.maxValue(100_000)),
+        v.pipe(
+          v.number("must be a number"),
+          v.minValue(redriveRate.minPerS),
+          v.maxValue(redriveRate.maxPerS),
+        ),
         `Most letters a second; else ${redriveDefaults.ratePerS}`,
         50,
       ),

@@ -31,6 +31,16 @@ const refusalOf = (event: Envelope): unknown => {
   }
 };
 
+const withField = (event: Envelope, pointer: string, value: unknown): Envelope => {
+  const [, first = "", second] = pointer.split("/");
+  const changed = second ? { ...event.headers, [second]: value } : value;
+  return { ...event, [first]: changed };
+};
+
+const fail = (): never => {
+  throw new Error("no");
+};
+
 const isRefused = (event: Envelope, code: FaultCode) => isFault(refusalOf(event), code);
 
 test("a row holds what the event says, its data completed by the schema", () => {
@@ -83,8 +93,66 @@ describe("refused is", () => {
     expect(isFault(refusal, "event_invalid") && refusal.problems[0]?.pointer).toBe("/text");
   });
 
-  test("an empty key, which would keep order for nobody", () => {
-    expect(isRefused(note("hi", ""), "event_invalid")).toBe(true);
+  test("an empty key, which would keep order for nobody, and half a character in one", () => {
+    for (const key of ["", "\ud800", "n-\udc001"]) {
+      expect(isRefused(note("hi", key), "event_invalid")).toBe(true);
+    }
+  });
+
+  const texts = (max: number) => ["x".repeat(max + 1), "é".repeat(max), "a\0", "\ud800", 5, null];
+  const numbers = [-1, 0.5, Number.NaN, Infinity, 2 ** 53, 1e300, "1", null];
+  const odd: Readonly<Record<string, readonly unknown[]>> = {
+    "/id": ["", "n-1", `${id}0`, `{${id}}`, id.replaceAll("-", ""), `${id}\0`, 7, null],
+    "/source": ["", ...texts(255)],
+    "/category": ["", "gossip", null],
+    "/sequence": numbers,
+    ...Object.fromEntries(
+      ["traceparent", "correlationId", "causationId", "tenant"].map((name) => [
+        `/headers/${name}`,
+        texts(255),
+      ]),
+    ),
+  };
+
+  for (const [pointer, values] of Object.entries(odd)) {
+    test(`whatever Postgres, Kafka or a reader would not take as ${pointer}`, () => {
+      for (const value of values) {
+        const refusal = refusalOf(withField(note("hi"), pointer, value));
+        const problems = isFault(refusal, "event_invalid") && refusal.problems;
+        expect([value, problems]).toEqual([value, [{ pointer, detail: expect.any(String) }]]);
+      }
+    });
+  }
+
+  test("not what is at a limit", () => {
+    const attribute = "é".repeat(127);
+    const [traceparent, correlationId, causationId, tenant] = Array(4).fill(attribute);
+    const largest = {
+      ...{ ...note("hi", "a\0b"), source: attribute, id: id.toUpperCase() },
+      sequence: Number.MAX_SAFE_INTEGER,
+      headers: { traceparent, correlationId, causationId, tenant },
+    };
+    const smallest = { ...note("hi"), sequence: 0, headers: { tenant: "" } };
+    for (const event of [largest, smallest]) expect(refusalOf(event)).not.toBeInstanceOf(Error);
+  });
+
+  test("data that no JSON says, and a date that there is not", () => {
+    const unwritable = [
+      1n,
+      () => {},
+      Object.defineProperty({}, "x", { get: fail, enumerable: true }),
+    ];
+    for (const data of unwritable) {
+      const any = defineEvent({ ...noted, data: v.unknown(), key: () => "n-1" });
+      const others = { ...rules, catalogue: defineCatalogue([topic], [any]) };
+      const event = any.create(data, { id, occurredAt });
+      expect(() => rowOf(others, event)).toThrow(
+        "The data of note.noted cannot be written as JSON",
+      );
+    }
+    const never = new Date(Number.NaN);
+    const event = noted.create({ id: "n-1", text: "hi" }, { id, occurredAt: never });
+    expect(isRefused(event, "event_invalid")).toBe(true);
   });
 
   test("a time that is none, or lies further ahead of the writer's clock than is allowed", () => {
@@ -103,8 +171,6 @@ describe("refused is", () => {
     // The key is sent three times: as the record's, as ce_subject and in this type's data.
     const key = "k".repeat(topic.maxMessageBytes * 0.4);
     expect(isRefused(note("hi", key), "event_too_large")).toBe(true);
-    const tenant = "t".repeat(topic.maxMessageBytes);
-    expect(isRefused({ ...note("hi"), headers: { tenant } }, "event_too_large")).toBe(true);
     // Two bytes a letter.
     expect(isRefused(note("é".repeat(half)), "event_too_large")).toBe(true);
   });

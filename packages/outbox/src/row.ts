@@ -1,6 +1,6 @@
 /** An event as an outbox row, checked: nothing gets in that Kafka or a reader would refuse. */
 
-import { fault, occurredMsOf, rowHeaders } from "@outrider/event";
+import { assertEnvelope, fault, occurredMsOf, rowHeaders } from "@outrider/event";
 import type { Catalogue, Envelope } from "@outrider/event";
 import type { OutboxRow } from "./insert.ts";
 
@@ -24,10 +24,10 @@ export const rowOf = (rules: RowRules, event: Envelope): OutboxRow => {
   const definition = catalogue.definitionOf(event.type, event.version);
   const topic = catalogue.topicOf(definition.topic);
   const data = definition.parse(event.data);
-  if (event.key === "") throw fault("event_invalid", `${event.type} has an empty key`);
+  assertEnvelope(event);
   assertOccurred(event, rules);
   const key = Buffer.from(event.key);
-  const payload = Buffer.from(JSON.stringify(data));
+  const payload = Buffer.from(encoded(event.type, data));
   const headers = JSON.stringify(rowHeaders(event));
   const bytes = key.length * 2 + payload.length + Buffer.byteLength(headers) + frameBytes;
   if (bytes > topic.maxMessageBytes) {
@@ -45,6 +45,16 @@ export const rowOf = (rules: RowRules, event: Envelope): OutboxRow => {
     headers,
     payload,
   };
+};
+
+const encoded = (type: string, data: unknown): string => {
+  try {
+    const json: string | undefined = JSON.stringify(data);
+    if (json !== undefined) return json;
+    throw new TypeError("Nothing, functions and symbols have no JSON");
+  } catch (cause) {
+    throw fault("event_invalid", `The data of ${type} cannot be written as JSON`, { cause });
+  }
 };
 
 /** Any time back is taken: a backfill writes what occurred long ago. */

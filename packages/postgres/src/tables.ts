@@ -323,7 +323,7 @@ export const trials = outrider.table(
 export const idempotencyKeys = outrider.table(
   "idempotency_keys",
   {
-    /** Method, path and caller. */
+    /** Method, resource and caller. */
     scope: pg.text("scope").notNull(),
     key: pg.text("key").notNull(),
     /** SHA-256 of the request body. */

@@ -8,7 +8,7 @@ export type { WholeLetter } from "./letters.ts";
 export { previewRedrive } from "./preview.ts";
 export type { Decodes, Preview } from "./preview.ts";
 export { cancelRedrive, createRedrive, listRedrives, pauseRedrive } from "./redrives.ts";
-export { readRedrive, redriveDefaults, resumeRedrive } from "./redrives.ts";
+export { readRedrive, redriveDefaults, redriveRate, resumeRedrive } from "./redrives.ts";
 export type { Change, Redrive, RedriveOptions, RedrivePage } from "./redrives.ts";
 export type { RedriveState, RedriveSummary } from "./redrives.ts";
 export { driveRedrive, stepRedrive } from "./run-redrive.ts";

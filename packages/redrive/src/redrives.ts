@@ -28,6 +28,9 @@ export type RedriveOptions = Readonly<{
 
 export const redriveDefaults = { ratePerS: 50, canary: 1, failuresMax: 5 } as const;
 
+/** Letters a second: at the least one in 1000 s, so that the next one has a time that there is. */
+export const redriveRate = { minPerS: 0.001, maxPerS: 100_000 } as const;
+
 export type RedriveSummary = Readonly<{
   id: number;
   /** `done`: all letters are decided; their events may still be waiting for a handler. */
@@ -72,7 +75,13 @@ export const createRedrive = async (
 ): Promise<number> => {
   const { by, reason } = options;
   const { ratePerS, canary, failuresMax } = { ...redriveDefaults, ...defined(options) };
-  if (!(ratePerS > 0)) throw fault("invalid", "The rate of a redrive is above zero a second");
+  const { minPerS, maxPerS } = redriveRate;
+  if (!(ratePerS >= minPerS && ratePerS <= maxPerS)) {
+    throw fault(
+      "invalid",
+      `The rate of a redrive is from ${minPerS} to ${maxPerS} letters a second`,
+    );
+  }
   if (failuresMax < 1) throw fault("invalid", "A redrive stops after one failure at least");
   const [made] = await tx<{ id: string }[]>`
     insert into outrider.redrives

@@ -20,15 +20,17 @@ import type { ShopWork } from "../work.ts";
 export const addOrderRoutes = (app: Api, deps: ShopDeps): void => {
   app.post("/v1/orders", describePlace, jsonBody(newOrder), async (c) => {
     const input = c.req.valid("json");
-    return carryOut(deps, c, async (work) => {
+    return carryOut(deps, { c }, async (work) => {
       const placed = await placeOrder(work, input);
       return answer(201, placed, { location: `/v1/orders/${placed.id}` });
     });
   });
 
   app.post("/v1/orders/:id/cancel", describeCancel, jsonBody(cancellation), async (c) => {
-    const input = { orderId: orderIdOf(c.req.param("id")), ...c.req.valid("json") };
-    return carryOut(deps, c, async (work) => answer(200, await cancelOrder(work, input)));
+    const id = orderIdOf(c.req.param("id"));
+    const input = { orderId: id, ...c.req.valid("json") };
+    const asked = { c, params: { id } };
+    return carryOut(deps, asked, async (work) => answer(200, await cancelOrder(work, input)));
   });
 
   app.get("/v1/orders/:id", describeGet, async (c) => {
@@ -39,13 +41,15 @@ export const addOrderRoutes = (app: Api, deps: ShopDeps): void => {
   });
 };
 
+type Asked = Readonly<{ c: Context<ApiEnv>; params?: Readonly<Record<string, string>> }>;
+
 /** One transaction holds the business, its events and the answer to an Idempotency-Key. */
 const carryOut = async (
   { db, outbox, now, newId }: ShopDeps,
-  c: Context<ApiEnv>,
+  { c, params }: Asked,
   act: (work: ShopWork) => Promise<Answer>,
 ): Promise<Response> => {
-  const request = await idempotentRequest(c);
+  const request = await idempotentRequest(c, { params });
   const cause = c.get("cause");
   const stored = await outbox.transact(db, (tx, emit) =>
     answerOnce(tx, request, () => act({ tx, emit, now, newId, cause })),

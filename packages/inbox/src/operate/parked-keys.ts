@@ -104,7 +104,10 @@ const makeDue = async (
 ): Promise<void> => {
   await tx`
     update outrider.parked p
-    set due_at = due.at, parked_at = parked_at + greatest(due.at - clock_timestamp(), '0')
+    set due_at = due.at,
+      -- At the latest when it is due: it may be postponed again and again, or run before that.
+      parked_at = least(parked_at + greatest(due.at - clock_timestamp(), '0'),
+        greatest(due.at, clock_timestamp()))
     from (
       select coalesce(${until?.toISOString() ?? null}::timestamptz, clock_timestamp()) as at
     ) as due
