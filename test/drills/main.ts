@@ -6,13 +6,15 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { isFault } from "@outrider/event";
 import { testEnvironment } from "../support/environment.ts";
 import { formatPage } from "../support/format-page.ts";
 import type { Drill } from "./drill.ts";
 import { kills } from "./kills.ts";
 import { pauses } from "./pauses.ts";
+import { schemathesis } from "./schemathesis.ts";
 
-const drills: Readonly<Record<string, Drill>> = { kills, pauses };
+const drills: Readonly<Record<string, Drill>> = { kills, pauses, schemathesis };
 
 const name = process.argv[process.argv.indexOf("drill") + 1] ?? "";
 const drill = drills[name];
@@ -27,7 +29,14 @@ if (!drill) {
 
 const folder = mkdtempSync(join(tmpdir(), "outrider-drill-"));
 const say = (line: string): void => console.log(line);
-const { text, failures } = await drill.run({ env: testEnvironment(), folder, say });
+const { text, failures } = await drill
+  .run({ env: testEnvironment(), folder, say })
+  .catch((error: unknown) => {
+    if (!isFault(error, "missing_tool")) throw error;
+    rmSync(folder, { recursive: true, force: true });
+    console.error(error.message);
+    process.exit(1);
+  });
 const verdict =
   failures.length === 0
     ? "Everything held."

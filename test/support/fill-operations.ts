@@ -76,7 +76,7 @@ const fillBesides = async (
     from generate_series(1, ${outbox}::int) n`;
   await sql`
     insert into outrider.audit (actor, api_key, action, target, details, request_id)
-    select 'actor-' || n % 40, n % 40, 'action-' || n % 12, 'dead-letters/' || n % 5000,
+    select 'actor-' || n % 40, n % 40 + 1, 'action-' || n % 12, 'dead-letters/' || n % 5000,
       '{"reason":"filled"}', 'request-' || n
     from generate_series(1, ${audit}::int) n`;
   const some = Math.ceil(audit / 100);
