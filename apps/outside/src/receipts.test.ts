@@ -39,7 +39,7 @@ test("one key is one receipt, however often it is asked for", async () => {
 test("what is no JSON is no receipt", async () => {
   const app = setUp();
   const headers = { "idempotency-key": "a" };
-  const deep = `${"[".repeat(100_000)}${"]".repeat(100_000)}`;
+  const deep = `${"[".repeat(20_000)}${"]".repeat(20_000)}`;
   for (const body of ["{", Uint8Array.of(0x22, 0xff, 0x22), '"\\ud800"', deep]) {
     const answer = await app.request("/v1/receipts", { method: "POST", headers, body });
     expect([answer.status, await answer.json()]).toMatchObject([400, { status: 400 }]);
