@@ -162,7 +162,8 @@ test("what is no order is refused field by field, before the database is asked",
   for (const unitPriceMinor of [-1, 1_000_000_001, 0.5]) {
     expect(await post(withLine({ unitPriceMinor }))).toEqual([422, "/lines/1/unitPriceMinor"]);
   }
-  for (const sku of ["", "x".repeat(65), "a\u0000"]) {
+  for (const sku of ["", "x".repeat(65), "a\u0000", "\u0085"]) {
     expect(await post(withLine({ sku }))).toEqual([422, "/lines/1/sku"]);
   }
+  expect(await post(withLine({ sku: "\ud800" }))).toEqual([400]);
 });
