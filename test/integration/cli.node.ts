@@ -109,7 +109,7 @@ describe("outrider dead", () => {
     const id = await bury("discard");
     const without = await outrider(["dead", "discard", id]);
     assert.equal(without.code, 1);
-    assert.match(without.stderr, /required option '--reason <text>'/);
+    assert.match(without.stderr, /needs\n {2}--reason <text>/);
     assert.equal((await outrider(["dead", "discard", id, "--reason", "a test"])).code, 0);
     await scene.emptied("blocked");
     assert.deepEqual(await firstsOf(counting.topic, "discard"), [2, 3]);

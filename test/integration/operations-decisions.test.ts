@@ -212,6 +212,10 @@ describe("the audit", () => {
     await post("/v1/partitions/resume", place);
     const key = await post("/v1/keys", { name: crypto.randomUUID(), scopes: ["admin"] });
     await post(`/v1/keys/${key.id}/revoke`);
+    await still.sql`
+      insert into outrider.breakers (handler, open_until, code, message)
+      values ('audited', now(), 'DOWN', 'away')`;
+    expect((await still.call("DELETE", "/v1/handlers/audited")).status).toBe(200);
     await still.close();
     const { items } = await api.read<Items<AuditEntry>>("/v1/audit?limit=1000");
     const seen = new Set(items.map((one) => one.action));

@@ -181,14 +181,23 @@ describe("an embedded stack", () => {
     }
   }, 120_000);
 
-  test("says when a service has ended by itself", async () => {
+  test("says when a service has ended; a Postgres waits for the sessions that it has left", async () => {
     const stack = await start();
-    try {
-      process.kill(stack.services.kafka.pid ?? 0, "SIGKILL");
-      expect((await stack.died).name).toBe("kafka");
-    } finally {
-      await stack.stop();
-    }
+    const { url, pid = 0 } = stack.services.postgres;
+    const session = postgres(url, { max: 1, onclose: () => {} });
+    const [backend] = await session`select pg_backend_pid() as pid`;
+    // It does not notice that its server is gone.
+    process.kill(backend?.pid, "SIGSTOP");
+    process.kill(pid, "SIGKILL");
+    expect((await stack.died).name).toBe("postgres");
+    await stack.stop();
+    const log = join(root, ".outrider/logs/postgres.log");
+    const starting = start();
+    const isRefused = () => readFileSync(log, "utf8").includes("shared memory block");
+    await until(isRefused, { what: "a start beside the session" });
+    process.kill(backend?.pid, "SIGCONT");
+    const second = await starting;
+    await Promise.all([second.stop(), session.end({ timeout: 0 })]);
   }, 120_000);
 
   test("uses given services as they are, and stops none of them", async () => {

@@ -8,6 +8,7 @@ import { randomUUID } from "node:crypto";
 import { chmodSync, chownSync, existsSync, mkdirSync } from "node:fs";
 import { rename, rm, symlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { fault } from "@outrider/event";
 import { startChild } from "./child.ts";
 import type { Child } from "./child.ts";
@@ -28,6 +29,8 @@ const initdbTimeoutMs = 60_000;
 const readyTimeoutMs = 60_000;
 /** After a start that failed. */
 const killAfterMs = 2_000;
+/** Between two starts beside sessions that are about to end. */
+const retryMs = 100;
 
 export const startPostgres = async (job: EmbeddedJob, port: number): Promise<RunningService> => {
   const step = job.report.step("postgres");
@@ -46,23 +49,30 @@ export const startPostgres = async (job: EmbeddedJob, port: number): Promise<Run
     step.note("starting");
     const logFile = join(job.stateDir, "logs", "postgres.log");
     const clusterName = randomUUID();
-    const child = await startServer(job, place, { dataDir, port, logFile, clusterName });
-    job.onStart(child);
     const url = `postgres://${userName}:${password}@127.0.0.1:${port}/${userName}`;
-    try {
-      await ready(job, { child, url, logFile, clusterName });
-    } catch (error) {
-      await child.stop(killAfterMs);
-      if (!job.signal?.aborted && (await isTaken(port, child.log()))) {
-        throw portTaken("postgres", port, error);
+    const untilMs = performance.now() + readyTimeoutMs;
+    for (;;) {
+      const child = await startServer(job, place, { dataDir, port, logFile, clusterName });
+      job.onStart(child);
+      try {
+        await ready(job, { child, url, logFile, clusterName });
+        return { url, edition: `embedded ${place.version.replace(/-.*/, "")}`, ...child };
+      } catch (error) {
+        await child.stop(killAfterMs);
+        if (job.signal?.aborted) throw error;
+        if (await isTaken(port, child.log())) throw portTaken("postgres", port, error);
+        if (!hasSessionsLeft(child.log()) || performance.now() > untilMs) throw error;
       }
-      throw error;
+      step.note("waiting for the sessions of a killed server");
+      await delay(retryMs, undefined, { signal: job.signal });
     }
-    return { url, edition: `embedded ${place.version.replace(/-.*/, "")}`, ...child };
   } finally {
     step.end();
   }
 };
+
+/** A server that was killed leaves its sessions behind, which notice it within moments. */
+const hasSessionsLeft = (log: string): boolean => /pre-existing shared memory block/.test(log);
 
 /** Runs initdb beside the data folder and renames the result into place, so none is half-made. */
 const initialise = (
