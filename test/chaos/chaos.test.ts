@@ -1,4 +1,4 @@
-/** The test run's share of faults: fixed seeds, 45 s each, longer on a busy machine. */
+/** The test run's share of faults: fixed seeds, 30 s each, longer on a busy machine. */
 
 import { expect, test } from "bun:test";
 import { testEnvironment } from "../support/environment.ts";
@@ -7,7 +7,7 @@ import type { ChaosReport } from "./run-chaos.ts";
 
 const run = (seed: number, brokers: 1 | 3, without?: RegExp) =>
   runChaos({
-    ...{ seed, seconds: 45, brokers, lateMs: 6000, longMs: 6000, pausedMs: 9000, pauseMs: 120 },
+    ...{ seed, seconds: 30, brokers, lateMs: 6000, longMs: 6000, pausedMs: 9000, pauseMs: 120 },
     ...(without ? { without, kindsMin: Infinity } : { kindsMin: 10 }),
     env: testEnvironment(),
     say: () => {},

@@ -252,12 +252,16 @@ describe("S4, events of a key in order", () => {
       const outOfOrder = async () => (await findings()).filter((kind) => kind !== "lost");
       // What must not happen is waited for as long as a producer's first record usually takes;
       // what must happen, until it does.
-      if (isBroken) {
-        const isFound = async () => (await outOfOrder()).length > 0;
-        await until(isFound, { what: "a record of the old owner", timeoutMs: 20_000 });
-      } else await delay(1500);
-      for (const one of [beats, stop, hold]) one.open();
-      return outOfOrder();
+      try {
+        if (isBroken) {
+          const isFound = async () => (await outOfOrder()).length > 0;
+          await until(isFound, { what: "a record of the old owner", timeoutMs: 60_000 });
+        } else await delay(1500);
+        return await outOfOrder();
+      } finally {
+        // Behind them it could not stop.
+        for (const one of [beats, stop, hold]) one.open();
+      }
     },
     ["reordered", "gap"],
   );

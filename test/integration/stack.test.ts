@@ -181,7 +181,7 @@ describe("an embedded stack", () => {
     }
   }, 120_000);
 
-  test("says when a service has ended; a Postgres waits for the sessions that it has left", async () => {
+  test("says when a service has ended; a Postgres waits for its last sessions", async () => {
     const stack = await start();
     const { url, pid = 0 } = stack.services.postgres;
     const session = postgres(url, { max: 1, onclose: () => {} });

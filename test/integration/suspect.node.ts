@@ -87,7 +87,7 @@ const letters = async (): Promise<string[]> =>
 const settled = () =>
   until(async () => (await sql`select from outrider.parked where state = 'due'`).length === 0, {
     what: "an outcome for every event",
-    timeoutMs: 30_000,
+    timeoutMs: 90_000,
   });
 
 test("events that end their process are found, and the innocent ones pay nothing", async () => {
