@@ -102,7 +102,7 @@ export const runChaos = async (options: ChaosOptions): Promise<ChaosReport> => {
     const { fleet } = fleets;
     try {
       const allReady = async () => (await fleet.readyCount()) === relays;
-      await until(allReady, { what: "the relays", timeoutMs: 30_000, pollMs: 100 });
+      await until(allReady, { what: "the relays", timeoutMs: 90_000, pollMs: 100 });
       const random = seededRandom(seed);
       const bank = startBank({
         ...options,
