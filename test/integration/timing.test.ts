@@ -104,8 +104,9 @@ test("while timers cannot be set, that is counted, and keys are found by looking
   await resolved(feed(handler, recordsOf("a1 b1")));
   timing.nudge();
   expect(String(await timing.check().catch((error: unknown) => error))).toContain("away");
+  const failed = () => clock.failures.reduce((sum, count) => sum + count, 0);
+  await until(() => failed() >= 2, { what: "both failures" });
   startRunning(handler);
   await emptied("parked_heads");
-  expect(clock.set).toEqual([]);
-  expect(clock.failures.reduce((sum, count) => sum + count, 0)).toBe(2);
+  expect([clock.set, failed()]).toEqual([[], 2]);
 });
