@@ -16,6 +16,7 @@ import { createTestContext } from "../support/cli.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { testEnvironment, testKafka } from "../support/environment.ts";
 import { until } from "../support/until.ts";
+import { runOutrider } from "../support/outrider.ts";
 
 const folder = createTestContext().stateRoot;
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -108,6 +109,21 @@ test("migrate and topics find what runs in this folder, as the other verbs do", 
   } finally {
     await database.drop();
     rmSync(stateRoot, { recursive: true, force: true });
+  }
+});
+
+test("a verb of operators says in a sentence that the database is away", async () => {
+  const away = await runOutrider({ databaseUrl: "postgres://x:y@127.0.0.1:1/x" }, ["health"]);
+  expect(away.code).toBe(1);
+  expect(away.stderr).toStartWith("Postgres does not answer; start it, or correct the host");
+});
+
+test("what works on services themselves refuses the address of an API", async () => {
+  const settings = { kafka: testKafka(), outrider: { url: "http://127.0.0.1:9" } };
+  const context = createTestContext({ stateRoot: folder, settings });
+  for (const verb of [() => migrate(context), () => topics(context, "plan", { profile: "dev" })]) {
+    const error = await verb().catch((e: unknown) => e);
+    expect(isFault(error, "settings_invalid") && error.message).toContain("not on an API");
   }
 });
 

@@ -188,3 +188,20 @@ describe("each command of README.md and CONTRIBUTING.md does what it says", () =
     });
   }
 });
+
+test("what is watched ends when nobody reads it any more", async () => {
+  const command = [
+    process.execPath,
+    join(root, "apps/cli/src/bootstrap.ts"),
+    "handlers",
+    "--watch",
+  ];
+  const child = Bun.spawn(command, {
+    ...{ cwd: root, stdout: "pipe", stderr: "ignore" },
+    env: { ...testEnvironment(), ...services() },
+  });
+  const reader = child.stdout.getReader();
+  expect((await reader.read()).value?.length).toBeGreaterThan(0);
+  await reader.cancel();
+  expect(await child.exited).toBe(attentionCode);
+});

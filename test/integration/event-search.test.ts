@@ -146,6 +146,17 @@ describe("a list of events", () => {
     ]);
     expect(items[0]?.outcomes).toEqual([{ handler: "shop.handler-1", state: "handled" }]);
     expect(isWhole).toBe(true);
+    // What is dead stays so in the inbox, and is told as what was decided.
+    const decide = async (state: string) => {
+      await api.sql`update outrider.dead_letters set state = ${state} where event_id = ${v7}`;
+      return (await listOf(`key=${key}`)).items[0]?.outcomes[0]?.state;
+    };
+    await api.sql`update outrider.inbox set state = 'dead' where event_id = ${v7}`;
+    await api.sql`
+      insert into outrider.dead_letters
+        (origin, handler, event_id, topic, key, headers, code, message, fingerprint, occurred_at)
+      values ('handler', 'shop.handler-1', ${v7}, 'topic-1', 'k', '[]', 'C', 'm', 'f', now())`;
+    expect([await decide("open"), await decide("discarded")]).toEqual(["dead", "discarded"]);
     expect((await listOf("correlationId=chain-1")).items.map((one) => one.id).toSorted()).toEqual(
       [waiting, v4].toSorted(),
     );

@@ -12,8 +12,16 @@ import type { Context } from "./main.ts";
 /** What runs in this folder, if anything does. */
 export const runningIn = ({ stateRoot }: Context) => readStackFile(join(stateRoot, ".outrider"));
 
+/** Whoever names an API elsewhere does not mean the services of this machine. */
+const refuseApi = ({ settings }: Context): void => {
+  if (settings.outrider?.url === undefined) return;
+  const hint = "leave out --url and OUTRIDER_URL";
+  throw fault("settings_invalid", `This works on the services themselves, not on an API; ${hint}`);
+};
+
 /** DATABASE_URL, else that of what runs in this folder. Throws `settings_invalid`. */
 export const databaseUrlOf = (context: Context): string => {
+  refuseApi(context);
   const { settings } = context;
   const running = runningIn(context);
   const url = settings.databaseUrl ?? running?.services.postgres?.url;
@@ -30,6 +38,7 @@ export const findKafka = (context: Context): KafkaConnection | undefined => {
 
 /** As `findKafka`. Throws `settings_invalid` where there is none. */
 export const kafkaOf = (context: Context): KafkaConnection => {
+  refuseApi(context);
   const kafka = findKafka(context);
   if (kafka) return kafka;
   const hint = "set it, or start `bun run dev`";
@@ -41,7 +50,7 @@ export const withDatabase = async <T>(
   act: (sql: Sql) => Promise<T>,
 ): Promise<T> => {
   const url = databaseUrlOf(context);
-  await createPoolerCheck(url)();
+  await orDatabaseFault(createPoolerCheck(url)());
   const sql = connect({ url, name: "outrider-cli", poolMax: 4 });
   try {
     return await orDatabaseFault(act(sql));

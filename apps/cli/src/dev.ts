@@ -181,6 +181,7 @@ const untilStopped = async ({ signal, report }: Context, stack: Stack): Promise<
   if (dead === undefined) return 0;
   const log = `${stack.stateDir}/logs/${dead.name}.log`;
   report.say(`${dead.name} has ended by itself; ${log} says:\n${dead.lastWords}`);
+  report.say("Without it nothing goes on. Start again with `bun run dev`: all data are kept.");
   return 1;
 };
 

@@ -32,7 +32,8 @@ export const main = async (root: string): Promise<void> => {
   };
   const program = withApi(new Command("outrider"))
     .description("Outrider gets an event from its transaction to every handler that needs it.")
-    .version(version);
+    .version(version)
+    .showHelpAfterError("see --help");
 
   program
     .command("dev")
@@ -42,7 +43,7 @@ export const main = async (root: string): Promise<void> => {
   program
     .command("migrate")
     .description("apply the SQL migrations to DATABASE_URL")
-    .action(() => finish(migrate(context(root))));
+    .action(() => finish(Promise.try(() => migrate(context(root, apiOf(program))))));
   program
     .command("check")
     .description("types, lint, format and the repository's own rules; needs no service")
@@ -58,12 +59,16 @@ export const main = async (root: string): Promise<void> => {
     .command("plan")
     .description("say what apply would do")
     .addOption(profile)
-    .action((options: { profile: Profile }) => finish(topics(context(root), "plan", options)));
+    .action((options: { profile: Profile }) =>
+      finish(topics(context(root, apiOf(program)), "plan", options)),
+    );
   topicsCommand
     .command("apply")
     .description("create what is missing and report what differs")
     .addOption(profile)
-    .action((options: { profile: Profile }) => finish(topics(context(root), "apply", options)));
+    .action((options: { profile: Profile }) =>
+      finish(topics(context(root, apiOf(program)), "apply", options)),
+    );
 
   // A verb may throw before it has a promise.
   const run: Finish = (verb) => finish(Promise.try(() => verb(context(root, apiOf(program)))));
@@ -85,8 +90,9 @@ export type Context = ReturnType<typeof context>;
 
 const context = (root: string, api: Api = {}) => {
   const { stdout, env } = process;
-  // A reader that goes away (`| head`, a closed terminal) is no reason to leave things running.
-  stdout.on("error", () => {});
+  // A reader that goes away (`| head`, a closed terminal) ends what is shown, and leaves nothing.
+  const gone = new AbortController();
+  stdout.on("error", () => gone.abort(new Error("stopped, since nobody reads it")));
   return {
     root,
     /** Whose `.outrider` holds data, logs and what runs. */
@@ -102,7 +108,7 @@ const context = (root: string, api: Api = {}) => {
     }),
     /** Somebody sees what it prints: it may draw. */
     isTerminal: stdout.isTTY === true,
-    signal: abortOnStop(env),
+    signal: AbortSignal.any([abortOnStop(env), gone.signal]),
   };
 };
 

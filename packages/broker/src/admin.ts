@@ -58,6 +58,8 @@ export const withAdmin = async <T>(
   }
 };
 
+const hint = "see whether it runs there, and whether the address is right.";
+
 /** Rejects at the deadline or on abort, while the work may go on: the client cannot be stopped. */
 export const withDeadline = async <T>(
   work: Promise<T>,
@@ -69,7 +71,7 @@ export const withDeadline = async <T>(
   const stopped = new Promise<never>((_, reject) => {
     const late = fault(
       "unavailable",
-      `Kafka at ${connection.bootstrapServers} did not answer within ${deadlineMs} ms.`,
+      `Kafka at ${connection.bootstrapServers} did not answer within ${deadlineMs} ms; ${hint}`,
     );
     const timer = setTimeout(() => reject(late), deadlineMs);
     const onAbort = () => reject(signal?.reason);
@@ -105,5 +107,5 @@ export const toFault = (error: unknown, connection: KafkaConnection) => {
         cause: error,
         details,
       })
-    : fault("unavailable", `${at} did not do what was asked.`, { cause: error, details });
+    : fault("unavailable", `${at} did not do what was asked; ${hint}`, { cause: error, details });
 };

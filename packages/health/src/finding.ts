@@ -51,7 +51,7 @@ export const judge = <Facts>(rules: readonly Rule<Facts>[], facts: Facts): Findi
 
 /** One sentence. */
 export const sayFinding = ({ reason, next }: Pick<Finding, "reason" | "next">): string =>
-  `${reason}; ${next}`;
+  `${reason.replace(/\.$/, "")}; ${next}`;
 
 /** For a check of a process: throws `unavailable` with what is wrong, in as many sentences. */
 export const assertWell = (findings: readonly Finding[]): void => {

@@ -79,6 +79,11 @@ test("workers that end one after the other are told, a few that ended are not", 
   });
 });
 
+test("that Redis could not be asked is told: retries come late then", () => {
+  const [found] = judgeRunning({ workers: [], timersFailure: "it is away", limits: thresholds });
+  expect(found?.reason).toBe("retries come late: it is away");
+});
+
 test("that Kafka could not be asked is told: nobody knows then how far handlers are behind", () => {
   const [found] = judgeRunning({ workers: [], failure: "no answer", limits: thresholds });
   expect(found?.reason).toBe("nobody knows the lag: no answer");

@@ -141,6 +141,8 @@ export type RunningFacts = Readonly<{
   workers: readonly Pick<WorkerStatus, "name" | "isAlive">[];
   /** What Kafka answered in place of the ends of topics. */
   failure?: string | undefined;
+  /** What Redis answered in place of the timers of retries. */
+  timersFailure?: string | undefined;
   limits: Thresholds;
 }>;
 
@@ -152,6 +154,14 @@ const ofRunning: readonly Rule<RunningFacts>[] = [
         ? []
         : [{ name: "Kafka", reason: `nobody knows the lag: ${printable(failure, 200)}` }],
     next: "see whether the brokers answer",
+  },
+  {
+    ...{ entity: "timer", rule: "redis_away" },
+    find: ({ timersFailure }) =>
+      timersFailure === undefined
+        ? []
+        : [{ name: "Redis", reason: `retries come late: ${printable(timersFailure, 200)}` }],
+    next: "see /readyz?verbose of the workers, and whether Redis answers",
   },
   {
     ...{ entity: "worker", rule: "workers_gone" },

@@ -156,13 +156,23 @@ const readInbox = (sql: Sql, id: string) => sql<InboxFact[]>`
   from names join outrider.inbox i on i.handler = names.handler and i.event_id = ${id}
   order by i.recorded_at, i.handler`;
 
+/** What has become of an event for a handler; of a dead one, what was decided, if anything. */
+export const outcomeStates = ["handled", "parked", "dead", "redriven", "discarded"] as const;
+
+export type Outcome = Readonly<{ handler: string; state: (typeof outcomeStates)[number] }>;
+
 /** By event, for those that any handler has an outcome of. */
 export const readOutcomes = async (sql: Sql, ids: readonly string[]) => {
-  const rows = await sql<(Pick<InboxFact, "handler" | "state"> & { id: string })[]>`
+  const rows = await sql<(Outcome & { id: string })[]>`
     with ${handlersOf(sql, "inbox")}
-    select i.event_id as id, i.handler, i.state
+    select i.event_id as id, i.handler,
+      -- dead it stays in the inbox, whatever is decided
+      case when i.state = 'dead' then coalesce(nullif(letter.state, 'open'), 'dead')
+        else i.state end as state
     from names cross join unnest(${ids}::uuid[]) as asked (id)
     join outrider.inbox i on i.handler = names.handler and i.event_id = asked.id
+    left join outrider.dead_letters letter
+      on letter.event_id = i.event_id and letter.handler = i.handler
     order by i.handler`;
   const told = rows.map(({ id, ...outcome }) => [id, outcome] as const);
   return new Map(

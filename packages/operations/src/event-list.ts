@@ -9,6 +9,7 @@ import type { KafkaRecord } from "@outrider/event";
 import { eventIdOfRecord } from "@outrider/inbox";
 import type { Sql } from "@outrider/postgres";
 import { readOutcomes } from "./event-facts.ts";
+import type { Outcome } from "./event-facts.ts";
 import { readTopics, timeOf } from "./event-life.ts";
 import type { LifeDeps } from "./event-life.ts";
 
@@ -37,7 +38,7 @@ export type ListedEvent = Readonly<{
   correlationId: string | null;
   /** When it was published; where it was not, when it was written. */
   at: Date;
-  outcomes: readonly Readonly<{ handler: string; state: "handled" | "parked" | "dead" }>[];
+  outcomes: readonly Outcome[];
 }>;
 
 export type EventList = Readonly<{

@@ -4,6 +4,7 @@ import { about, fields, query } from "@outrider/http";
 import { Hono } from "hono";
 import * as v from "valibot";
 import type { OperationsDeps } from "./api.ts";
+import { outcomeStates } from "./event-facts.ts";
 import { readLife } from "./event-life.ts";
 import { eventStates, listEvents } from "./event-list.ts";
 import { chapterKinds } from "./event-story.ts";
@@ -164,7 +165,7 @@ const hints = {
 
 const outcome = form("EventOutcome", "What has become of the event for a handler.", {
   handler,
-  state: about(v.picklist(["handled", "parked", "dead"]), "The outcome"),
+  state: about(v.picklist(outcomeStates), "The outcome; of a dead letter, what was decided"),
 });
 
 const listed = form("ListedEvent", "An event, where it is, and its outcomes.", {
