@@ -45,13 +45,14 @@ export const judge = <Facts>(rules: readonly Rule<Facts>[], facts: Facts): Findi
   rules.flatMap(({ entity, rule, find, next }) =>
     find(facts).map(({ name, reason }) => {
       const todo = typeof next === "string" ? next : next(name);
-      return { entity, name, rule, reason, next: todo };
+      // It may be what others say, who end their sentences.
+      return { entity, name, rule, reason: reason.replace(/\.$/, ""), next: todo };
     }),
   );
 
 /** One sentence. */
 export const sayFinding = ({ reason, next }: Pick<Finding, "reason" | "next">): string =>
-  `${reason.replace(/\.$/, "")}; ${next}`;
+  `${reason}; ${next}`;
 
 /** For a check of a process: throws `unavailable` with what is wrong, in as many sentences. */
 export const assertWell = (findings: readonly Finding[]): void => {

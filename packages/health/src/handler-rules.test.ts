@@ -85,6 +85,7 @@ test("that Redis could not be asked is told: retries come late then", () => {
 });
 
 test("that Kafka could not be asked is told: nobody knows then how far handlers are behind", () => {
-  const [found] = judgeRunning({ workers: [], failure: "no answer", limits: thresholds });
+  const [found] = judgeRunning({ workers: [], failure: "no answer.", limits: thresholds });
+  // A reason has no full stop, whoever has said it.
   expect(found?.reason).toBe("nobody knows the lag: no answer");
 });

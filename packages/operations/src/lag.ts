@@ -99,21 +99,21 @@ const readGroups = async (sql: Sql, handlers: readonly HandlerStatus[]): Promise
   return new Map(await Promise.all(groups));
 };
 
-const nextOf = (end: TopicEnd, marks: readonly Pick<Watermark, "topic" | "partition" | "next">[]) =>
-  marks.find((one) => one.topic === end.topic && one.partition === end.partition)?.next ?? end.low;
+/** What a topic has let go of before it was read is unread no more. */
+const unreadOf = ({ topic, partition, low, high }: TopicEnd, marks: readonly Watermark[]) => {
+  const mark = marks.find((one) => one.topic === topic && one.partition === partition);
+  const next = Math.max(mark?.next ?? low, low);
+  return { mark, next, records: Math.max(0, high - next) };
+};
 
-/** What a topic has let go of before it was read is no lag any more. */
 const lagOf = (
   { topics }: Pick<HandlerStatus, "topics">,
   ends: readonly TopicEnd[],
-  watermarks: readonly Pick<Watermark, "topic" | "partition" | "next">[],
+  marks: readonly Watermark[],
 ): number =>
   ends
     .filter((end) => topics.includes(end.topic))
-    .reduce(
-      (sum, end) => sum + Math.max(0, end.high - Math.max(nextOf(end, watermarks), end.low)),
-      0,
-    );
+    .reduce((sum, end) => sum + unreadOf(end, marks).records, 0);
 
 /** Of each group so many partitions are looked into, those first that have moved longest ago. */
 const looksMax = 8;
@@ -150,11 +150,9 @@ const candidatesOf = (
   ends
     .filter((end) => topics.includes(end.topic))
     .flatMap((end) => {
-      const { topic, partition, low, high } = end;
-      const mark = marks.find((one) => one.topic === topic && one.partition === partition);
+      const { topic, partition } = end;
+      const { mark, next, records } = unreadOf(end, marks);
       if (mark && mark.haltedAt !== null) return [];
-      const next = Math.max(mark?.next ?? low, low);
-      const records = high - next;
       const movedMs = mark ? Math.max(0, nowMs - mark.updatedAt.getTime()) : null;
       const isWorthIt = (movedMs ?? Infinity) > stallMaxMs || records >= backlogMin;
       return records > 0 && isWorthIt ? [{ topic, partition, records, movedMs, next }] : [];
