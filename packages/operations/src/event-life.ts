@@ -2,7 +2,7 @@
 
 import { decodeRecord, fault, isFault } from "@outrider/event";
 import type { KafkaRecord } from "@outrider/event";
-import type { FoundRecord, SearchLimits, TopicReader, WantedRecord } from "@outrider/broker";
+import type { TopicReader } from "@outrider/broker";
 import { eventIdOfRecord } from "@outrider/inbox";
 import { headersOf, pairsOf } from "@outrider/postgres";
 import type { HeaderPair, Sql } from "@outrider/postgres";
@@ -10,6 +10,7 @@ import { outboxRowsMax, readFacts, readPendingEvent } from "./event-facts.ts";
 import type { EventFacts, OutboxFact } from "./event-facts.ts";
 import { tellStory } from "./event-story.ts";
 import type { Chapter } from "./event-story.ts";
+import { searchTopics } from "./topic-search.ts";
 
 export type LifeDeps = Readonly<{ sql: Sql; kafka?: TopicReader | undefined }>;
 
@@ -126,7 +127,7 @@ const findRecord = async (deps: LifeDeps, looking: Looking): Promise<Looked> => 
   const { kafka } = deps;
   if (!kafka) return { state: "away" };
   try {
-    if (!place) return await searchTopics({ ...deps, kafka }, query);
+    if (!place) return await searchRecord({ ...deps, kafka }, query);
     const record = await kafka.readRecord(place);
     // In a topic that was made anew another event has that place. An edited one has no own record.
     const isIt = record && (replaces !== undefined || eventIdOfRecord(record) === query.id);
@@ -137,7 +138,7 @@ const findRecord = async (deps: LifeDeps, looking: Looking): Promise<Looked> => 
   }
 };
 
-const searchTopics = async (
+const searchRecord = async (
   { sql, kafka }: LifeDeps & Readonly<{ kafka: TopicReader }>,
   { id, topic, key }: LifeQuery,
 ): Promise<Looked> => {
@@ -145,33 +146,13 @@ const searchTopics = async (
   if (madeMs === undefined && topic === undefined) return { state: "not found", isPart: true };
   const topics = topic === undefined ? await readTopics(sql) : [topic];
   const since = new Date(madeMs === undefined ? 0 : madeMs - clockSlackMs);
-  const endMs = performance.now() + search.deadlineMs;
-  let recordsMax: number = search.recordsMax;
-  let isPart = false;
-  for (const one of topics) {
-    const deadlineMs = endMs - performance.now();
-    if (deadlineMs <= 0 || recordsMax <= 0) return { state: "not found", isPart: true, since };
-    const wanted = { topic: one, eventId: id, since, ...(key !== undefined && { key }) };
-    const { record, examined, isWhole } = await findIn(kafka, wanted, { recordsMax, deadlineMs });
-    if (record) return { state: "found", record };
-    recordsMax -= examined;
-    isPart ||= !isWhole;
-  }
-  return { state: "not found", isPart, since };
-};
-
-/** A topic that a handler asks for need not be there. */
-const findIn = async (
-  kafka: TopicReader,
-  wanted: WantedRecord,
-  limits: SearchLimits,
-): Promise<FoundRecord> => {
-  try {
-    return await kafka.findRecord(wanted, limits);
-  } catch (error) {
-    if (!isFault(error, "topic_unknown")) throw error;
-    return { examined: 0, isWhole: true };
-  }
+  const wanted = { eventId: id, since, ...(key !== undefined && { key }) };
+  const { looks, isWhole } = await searchTopics(topics, search, {
+    look: (one, limits) => kafka.findRecord({ topic: one, ...wanted }, limits),
+    isEnough: ({ record }) => record !== undefined,
+  });
+  const record = looks.at(-1)?.record;
+  return record ? { state: "found", record } : { state: "not found", isPart: !isWhole, since };
 };
 
 /** Those that handlers read, as far as any worker has said. */

@@ -12,6 +12,7 @@ import { readOutcomes } from "./event-facts.ts";
 import type { Outcome } from "./event-facts.ts";
 import { readTopics, timeOf } from "./event-life.ts";
 import type { LifeDeps } from "./event-life.ts";
+import { searchTopics } from "./topic-search.ts";
 
 export type EventQuery = Readonly<{
   key?: string | undefined;
@@ -156,41 +157,28 @@ const readLogged = async ({ sql, kafka }: LifeDeps, wanted: Wanted): Promise<Log
   if (!kafka) return nothing;
   const topics = wanted.topic === undefined ? await readTopics(sql) : [wanted.topic];
   try {
-    return { ...(await searchTopics(kafka, topics, wanted)), isAway: false };
+    return { ...(await searchRecords(kafka, topics, wanted)), isAway: false };
   } catch (error) {
     if (!isFault(error)) throw error;
     return nothing;
   }
 };
 
-const searchTopics = async (
+const searchRecords = async (
   kafka: TopicReader,
   topics: readonly string[],
   { limit, key, since, until, ...wanted }: Wanted,
 ): Promise<Part> => {
-  const endMs = performance.now() + search.deadlineMs;
   const isWanted = (record: KafkaRecord) => matches(record, { key, ...wanted });
-  let recordsMax: number = search.recordsMax;
-  let isWhole = true;
-  const records: KafkaRecord[] = [];
-  for (const topic of topics) {
-    const limits = { recordsMax, deadlineMs: endMs - performance.now(), foundMax: limit + 1 };
-    isWhole &&= limits.deadlineMs > 0 && recordsMax > 0;
-    if (!isWhole) break;
-    const found = await kafka
-      .findRecords({ stretch: { topic, key, since, until }, isWanted }, limits)
-      .catch(noneIfUnknown);
-    records.push(...found.records);
-    recordsMax -= found.examined;
-    isWhole &&= found.isWhole;
-  }
-  return { events: records.map(foundOf), isWhole };
-};
-
-/** A topic that a handler asks for need not be there. */
-const noneIfUnknown = (error: unknown) => {
-  if (!isFault(error, "topic_unknown")) throw error;
-  return { records: [], examined: 0, isWhole: true };
+  const { looks, isWhole } = await searchTopics(topics, search, {
+    look: (topic, limits) =>
+      kafka.findRecords(
+        { stretch: { topic, key, since, until }, isWanted },
+        { ...limits, foundMax: limit + 1 },
+      ),
+    isEnough: (looked) => !looked.isWhole,
+  });
+  return { events: looks.flatMap(({ records }) => records.map(foundOf)), isWhole };
 };
 
 type Sought = Pick<EventQuery, "key" | "correlationId" | "type">;
